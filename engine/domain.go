@@ -1,0 +1,396 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/getevo/rmds/engine/internal/link"
+	"github.com/getevo/rmds/engine/internal/store"
+	"github.com/getevo/rmds/engine/internal/wire"
+)
+
+// maxHops is how many times a message may be derived from another before it counts as a loop (P17).
+const maxHops = 16
+
+// domain is one ordering domain of one sender: its records are handled one at a time, in order, by one goroutine.
+//
+//	loop ──deliver──► queue ──run──► handler ──unit──► committer ──finished──► loop (ack)
+//
+// A handled record's successor runs without waiting for the commit; when a commit fails, everything handled and not
+// committed is void: the domain is broken, its queue is dropped, and the loop resets the link, which starts again after
+// the positions on disk.
+type domain struct {
+	c      *Connection
+	sender string
+	name   string
+
+	mu        sync.Mutex
+	queue     []item
+	gen       uint64 // the link that fills the queue; items of others are dropped
+	running   bool   // a handler runs
+	inCommit  int    // units handed to the committer
+	processed uint64 // records of gen whose outcome is committed
+	negatives []wire.Negative
+	broken    bool
+	closed    bool
+	notBefore time.Time // back-off of the head
+	cautious  bool      // after an unclean start: count the first attempt on disk before running it (P14)
+	wake      chan struct{}
+
+	attempts map[store.AttemptKey]int // the domain's goroutine only
+}
+
+// item is a record with what the commit needs to know of it.
+type item struct {
+	d          link.Delivered
+	lineage    []store.Run
+	run        uint64
+	membership uint64
+	first      bool
+	gen        uint64
+	offset     int64 // to be added to the sender's stamps to compare them with this node's clock
+}
+
+func newDomain(c *Connection, sender, name string) *domain {
+	return &domain{c: c, sender: sender, name: name, wake: make(chan struct{}, 1), attempts: map[store.AttemptKey]int{}, cautious: c.unclean}
+}
+
+func (d *domain) signal() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// restart empties the queue for a new link and says whether the domain is quiet: no handler runs and no commit is
+// pending. Only then may the link be accepted (P9).
+func (d *domain) restart(gen uint64) (quiet bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = nil
+	if d.running || d.inCommit > 0 {
+		return false
+	}
+	d.gen, d.processed, d.broken, d.notBefore, d.negatives = gen, 0, false, time.Time{}, nil
+	return true
+}
+
+func (d *domain) deliver(items []item) {
+	d.mu.Lock()
+	d.queue = append(d.queue, items...)
+	d.mu.Unlock()
+	d.signal()
+}
+
+// progress is what the loop tells the sender about: records done, negative outcomes since the last call, and whether
+// the link must start again.
+func (d *domain) progress() (processed uint64, negatives []wire.Negative, broken bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	negatives, d.negatives = d.negatives, nil
+	return d.processed, negatives, d.broken
+}
+
+func (d *domain) close() {
+	d.mu.Lock()
+	d.closed = true
+	d.queue = nil
+	d.mu.Unlock()
+	d.signal()
+}
+
+// run is the domain's goroutine.
+func (d *domain) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		it, wait, end := d.next()
+		if end {
+			return
+		}
+		if it == nil {
+			timer.Reset(wait)
+			select {
+			case <-d.wake:
+			case <-timer.C:
+			}
+			continue
+		}
+		epoch, healthy := d.c.commit.state()
+		select {
+		case <-healthy:
+			d.handle(it, epoch)
+		case <-d.c.stopping:
+		case <-time.After(time.Second): // storage fails: look again, the link may have been reset meanwhile
+		}
+		d.mu.Lock()
+		d.running = false
+		d.mu.Unlock()
+		d.c.touch(d)
+	}
+}
+
+// next returns the head of the queue and marks the domain as running, or how long to wait.
+func (d *domain) next() (it *item, wait time.Duration, end bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, 0, true
+	}
+	if len(d.queue) == 0 || d.broken {
+		return nil, time.Hour, false
+	}
+	if wait = time.Until(d.notBefore); wait > 0 {
+		return nil, wait, false
+	}
+	d.running = true
+	head := d.queue[0]
+	return &head, 0, false
+}
+
+// pop removes the head after its outcome was handed to the committer.
+func (d *domain) pop(it *item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.queue) > 0 && d.gen == it.gen && d.queue[0].d.Seq() == it.d.Seq() {
+		d.queue = d.queue[1:]
+		d.notBefore = time.Time{}
+	}
+}
+
+func (d *domain) handle(it *item, epoch uint64) {
+	if it.d.Skip != nil {
+		d.finish(it, epoch, d.skipUnit(it))
+		return
+	}
+	rec := &it.d.Record
+	now := d.c.wall().UnixNano()
+	if rec.TTL > 0 && now-(rec.Created+it.offset) > rec.TTL {
+		d.finish(it, epoch, d.deadUnit(it, "ttl", "expired before it was handled", 0))
+		return
+	}
+	t := d.c.taker(rec)
+	switch {
+	case t == nil && rec.To != "":
+		d.finish(it, epoch, d.deadUnit(it, "no_handler", "no Request waits for it and the channel has no handler", 0))
+		return
+	case t == nil: // the handler went away after the link was opened: the channel is dormant again (P16)
+		d.breakUp()
+		return
+	case !t.permits(d.sender):
+		d.finish(it, epoch, d.deadUnit(it, "forbidden", "allow_writers does not name the sender", 0))
+		return
+	}
+	d.attempt(it, epoch, t)
+}
+
+// attempt runs the takers of the record once and hands on the outcome.
+func (d *domain) attempt(it *item, epoch uint64, t *taker) {
+	key := store.AttemptKey{Sender: d.sender, Run: it.run, Seq: it.d.Record.Seq, Membership: it.membership}
+	n := d.attempts[key] + 1
+	if n == 1 && d.cautious {
+		d.cautious = false
+		stored, err := d.c.st.AttemptCount(key)
+		if err == nil {
+			n = stored + 1
+			err = d.c.commitNow(&unit{attempts: []store.Attempt{{AttemptKey: key, Count: n, LastError: "the node ended during this attempt"}}})
+		}
+		if err != nil {
+			return // storage fails; the next look comes when it works again
+		}
+		d.attempts[key] = n
+	}
+	m := newMessage(it.run, d.sender, &it.d.Record, n)
+	u, v, unlock := t.run(d.c, m, &it.d.Record, epoch)
+	defer unlock()
+	if v.err == nil {
+		if d.attempts[key] > 0 {
+			u.undo = append(u.undo, key)
+			delete(d.attempts, key)
+		}
+		d.finish(it, epoch, u)
+		return
+	}
+	d.failed(it, epoch, key, n, t.maxAttempts(d.c.cfg.MaxRetryAttempts), v)
+}
+
+// failed counts an attempt, and after the last one, or a rejection, makes the record a dead letter.
+func (d *domain) failed(it *item, epoch uint64, key store.AttemptKey, n, most int, v verdict) {
+	reason, rejected := v.rejected()
+	switch {
+	case rejected:
+		u := d.deadUnit(it, "rejected", reason, n)
+		u.undo = append(u.undo, key)
+		d.finish(it, epoch, u)
+	case n >= most:
+		u := d.deadUnit(it, "attempts", v.err.Error(), n)
+		u.undo = append(u.undo, key)
+		d.finish(it, epoch, u)
+	default:
+		d.attempts[key] = n
+		d.c.count.retries.Add(1)
+		d.mu.Lock()
+		d.notBefore = time.Now().Add(v.pause(n, d.c.cfg.DeliveryRetryInterval))
+		d.mu.Unlock()
+		a := store.Attempt{AttemptKey: key, Count: n, NextAt: d.c.wall().UnixNano(), LastError: v.err.Error()}
+		if err := d.c.commit.add(&unit{attempts: []store.Attempt{a}, done: func(error) {}}); err != nil {
+			return // closing: the attempt was not kept, which costs one more
+		}
+		return
+	}
+	delete(d.attempts, key)
+}
+
+// finish hands the outcome of a record to the committer.
+func (d *domain) finish(it *item, epoch uint64, u *unit) {
+	rec := &it.d.Record
+	run, prev, seq := it.run, it.d.Prev, rec.Seq
+	if it.d.Skip != nil {
+		seq = it.d.Skip.To
+	}
+	u.handled = &advance{sender: d.sender, lineage: it.lineage, membership: it.membership, run: run, prev: prev, seq: seq, first: it.first, epoch: epoch}
+	u.bytes += len(rec.Content) / 8
+	gen := it.gen
+	kv := u.kv
+	stores := u.kvStores()
+	u.done = func(err error) {
+		if err == nil {
+			for _, k := range stores {
+				k.committed(kv)
+			}
+		}
+		d.finished(gen, err)
+	}
+	d.mu.Lock()
+	d.inCommit++
+	d.mu.Unlock()
+	d.c.stage(u)
+	if err := d.c.commit.add(u); err != nil {
+		d.c.unstage(u)
+		d.finished(gen, err)
+		return
+	}
+	d.pop(it)
+}
+
+// finished runs on the committer's goroutine when the outcome of a record is on disk, or will never be.
+func (d *domain) finished(gen uint64, err error) {
+	d.mu.Lock()
+	d.inCommit--
+	switch {
+	case err == nil && gen == d.gen:
+		d.processed++
+		d.c.count.handled.Add(1)
+	case err != nil && !errors.Is(err, ErrClosed):
+		d.broken = true
+	}
+	d.mu.Unlock()
+	d.c.touch(d)
+}
+
+func (d *domain) breakUp() {
+	d.mu.Lock()
+	d.broken = true
+	d.mu.Unlock()
+}
+
+func (d *domain) skipUnit(it *item) *unit {
+	s := it.d.Skip
+	d.c.count.gaps.Add(1)
+	text := fmt.Sprintf("%d message(s) of %s will never come: %s (seq %d to %d)", s.Count, d.sender, s.Reason, s.Prev+1, s.To)
+	d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: s.Member, Text: text})
+	return &unit{events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: s.Member, Text: text}}}
+}
+
+// deadUnit sets the record aside; the position moves past it in the same transaction (P22).
+func (d *domain) deadUnit(it *item, reason, detail string, attempts int) *unit {
+	rec := &it.d.Record
+	d.mu.Lock()
+	d.negatives = append(d.negatives, wire.Negative{Run: it.run, Seq: rec.Seq, Channel: rec.Channel, Outcome: reason, Reason: detail})
+	d.mu.Unlock()
+	d.c.count.dead.Add(1)
+	d.c.emit(Event{Kind: "dead_letter", Node: d.sender, Channel: rec.Channel, Text: reason + ": " + detail})
+	return &unit{dead: []store.Dead{{At: d.c.wall().UnixNano(), Side: "receiver", Sender: d.sender, Run: it.run, Seq: rec.Seq,
+		Channel: rec.Channel, ToNode: rec.To, Reader: d.c.cfg.NodeID, Reason: reason, Detail: detail, Handler: d.c.handlerName(rec.Channel),
+		Attempts: attempts, Created: rec.Created, Headers: encodeHeaders(rec.Headers), Content: rec.Content}}}
+}
+
+// taker is who handles a record: a waiting Request, a function with Ack, or transactional handlers in order.
+type taker struct {
+	wait     chan<- *Message
+	fn       func(*Message)
+	handlers []*boundHandler
+	ch       *Channel
+}
+
+func (t *taker) permits(sender string) bool { return t.ch == nil || t.ch.permitsWriter(sender) }
+
+func (t *taker) maxAttempts(def int) int {
+	for _, b := range t.handlers {
+		if b.h.MaxAttempts > 0 {
+			return b.h.MaxAttempts
+		}
+	}
+	return def
+}
+
+// run makes one attempt. unlock must be called after the unit was handed to the committer: the stores of the handlers
+// stay locked until then, so that commits keep the order of runs.
+func (t *taker) run(c *Connection, m *Message, rec *wire.Record, epoch uint64) (u *unit, v verdict, unlock func()) {
+	switch {
+	case t.wait != nil:
+		t.wait <- m // capacity 1, and taken out of the table: never blocks
+		return &unit{}, verdict{}, func() {}
+	case t.fn != nil:
+		return &unit{}, t.call(c, m), func() {}
+	}
+	u = &unit{}
+	locked := lockStores(t.handlers)
+	unlock = func() {
+		for _, k := range locked {
+			k.run.Unlock()
+		}
+	}
+	for _, b := range t.handlers {
+		b.forget(epoch)
+		tx := &Tx{conn: c, kv: b.kv, sends: b.h.Sends, msg: rec, run: m.ID.Run, from: m.Sender, hops: rec.Hops + 1, now: c.wall().UnixNano()}
+		if err := runHandler(c.ctx, b.h, tx, m); err != nil {
+			return u, verdict{err: err}, unlock
+		}
+		u.merge(c, tx, m)
+		c.stageStore(b.kv, tx)
+	}
+	return u, verdict{}, unlock
+}
+
+var errAckTimeout = errors.New("no Ack within ACKTimeout")
+
+// call runs an OnMessage function and waits for its answer, and for its return.
+func (t *taker) call(c *Connection, m *Message) (v verdict) {
+	m.token = newAttemptToken()
+	m.reply = func(content []byte) error { return c.reply(m, content) }
+	timer := time.AfterFunc(c.cfg.ACKTimeout, func() {
+		if m.token.answer(verdict{err: errAckTimeout}) == nil {
+			c.log.Warn("handler gave no Ack in time", "channel", m.Channel, "message", m.ID.String(), "timeout", c.cfg.ACKTimeout)
+		}
+	})
+	defer timer.Stop()
+	func() {
+		defer func() {
+			if p := recover(); p != nil {
+				_ = m.token.answer(verdict{err: fmt.Errorf("handler panicked: %v", p)}) // an earlier Ack stands
+			}
+		}()
+		t.fn(m)
+	}()
+	select {
+	case v = <-m.token.ch:
+		return v
+	case <-c.stopping:
+		m.token.expire()
+		return verdict{err: context.Canceled}
+	}
+}
