@@ -16,7 +16,8 @@ func BenchmarkPublish(b *testing.B) {
 			s := startServer(b, nil)
 			from := newClient(connectNATS(b, bus.NATSOptions{Servers: []string{s.url}}))
 			to := newClient(connectNATS(b, bus.NATSOptions{Servers: []string{s.url}}))
-			<-from.events
+			from.expect(b, bus.Connected)
+			to.expect(b, bus.Connected)
 			benchmarkPublish(b, from, to, size)
 		})
 		b.Run(fmt.Sprintf("Network/%d", size), func(b *testing.B) {
@@ -42,7 +43,7 @@ func benchmarkPublish(b *testing.B, from, to *client, size int) {
 	}); err != nil {
 		b.Fatal(err)
 	}
-	<-to.events // Connected: the subscription is in force
+	to.settle(b)
 	data := make([]byte, size)
 	left.Store(int64(b.N))
 	b.SetBytes(int64(size))
@@ -61,20 +62,13 @@ func benchmarkPublish(b *testing.B, from, to *client, size int) {
 func BenchmarkReconnect(b *testing.B) {
 	s := startServer(b, nil)
 	c := newClient(connectNATS(b, bus.NATSOptions{Servers: []string{s.url}}))
-	await := func(kind bus.EventKind) {
-		for e := range c.events {
-			if e.Kind == kind {
-				return
-			}
-		}
-	}
-	await(bus.Connected)
+	c.expect(b, bus.Connected)
 	for range b.N {
 		b.StopTimer()
 		s.stop()
-		await(bus.Disconnected)
+		c.expect(b, bus.Disconnected)
 		s.start(b)
 		b.StartTimer()
-		await(bus.Connected)
+		c.expect(b, bus.Connected)
 	}
 }

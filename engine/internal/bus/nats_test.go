@@ -51,6 +51,27 @@ func TestServerStartsAfterTheClient(t *testing.T) {
 	expectTexts(t, got, "1")
 }
 
+// A subscription that ended while the server was away must not come back with it.
+func TestServerForgetsWhatEndedWhileDown(t *testing.T) {
+	s := startServer(t, nil)
+	c := newClient(connectNATS(t, bus.NATSOptions{Servers: []string{s.url}}))
+	c.expect(t, bus.Connected)
+	base := s.running.NumSubscriptions()
+	unsubscribe, err := c.Subscribe("x", func(string, []byte) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.settle(t)
+	s.stop()
+	c.expect(t, bus.Disconnected)
+	unsubscribe()
+	s.start(t)
+	c.expect(t, bus.Connected)
+	if n := s.running.NumSubscriptions(); n != base {
+		t.Errorf("the server has %d subscriptions, before there were %d", n, base)
+	}
+}
+
 func TestOnEventAfterConnecting(t *testing.T) {
 	s := startServer(t, nil)
 	b := connectNATS(t, bus.NATSOptions{Servers: []string{s.url}})
@@ -214,7 +235,16 @@ func TestSilentServer(t *testing.T) {
 	if err := c.Publish("x", nil); !errors.Is(err, bus.ErrDisconnected) {
 		t.Errorf("publish: %v", err)
 	}
-	c.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		c.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(4 * time.Second):
+		t.Error("Close waits for the greeting of a silent server")
+	}
 	expectNoGoroutines(t)
 }
 
