@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/getevo/rmds/engine/internal/store"
 	"github.com/getevo/rmds/engine/internal/wire"
@@ -111,6 +112,10 @@ func (p *peer) start(a *wire.Accept, am *wire.Member, stream streamKey) (int64, 
 	return derived, nil
 }
 
+// joinSlack is what the estimate of the clocks' offset may be wrong by: the way that a frame has taken, and more. In doubt
+// a reader is owed a message (P23).
+const joinSlack = time.Second
+
 // joinDerived returns the seq before the first message that a reader is owed by its own choice and the time of its join.
 func (p *peer) joinDerived(am *wire.Member) (int64, error) {
 	c := p.l.c
@@ -120,7 +125,7 @@ func (p *peer) joinDerived(am *wire.Member) (int64, error) {
 	case StartNew:
 		return c.tail.lastSeq(), nil
 	}
-	since := am.JoinedAt + p.offset
+	since := am.JoinedAt + p.offset - int64(joinSlack)
 	first, err := c.st.FirstCreatedAtOrAfter(since)
 	if err != nil {
 		return 0, err

@@ -82,7 +82,10 @@ type scene struct {
 func newStage(ctx context.Context, o Options, dir string) (*stage, error) {
 	s := &stage{o: o, dir: dir}
 	var err error
-	if s.server, err = embedded.Start(embedded.Options{Host: "127.0.0.1", Port: -1}); err != nil {
+	if s.server, err = embedded.New(embedded.Options{Listen: "127.0.0.1:-1", Logger: quiet()}); err == nil {
+		err = s.server.Start()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("start the NATS server: %w", err)
 	}
 	if s.edge, err = startEdge(ctx, o.Edge, s.server.URL(), dir); err == nil {
@@ -117,7 +120,7 @@ func (s *stage) stopServer(context.Context) error {
 
 func (s *stage) startServer(context.Context) error {
 	s.say("the NATS server is back")
-	return s.server.Restart()
+	return s.server.Start()
 }
 
 func (s *stage) killEdge(context.Context) error {
