@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/getevo/rmds/cmd/rmds-node/internal/config"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/node"
 	"github.com/spf13/cobra"
 )
 
@@ -70,6 +71,9 @@ func newConfigCheckCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
 			if err != nil {
+				return err
+			}
+			if err := node.Check(cmd.Context(), c); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok: node %s, %s, %s\n", file, c.Node.ID, count(len(c.Channels), "channel"), count(len(c.Handlers), "handler"))

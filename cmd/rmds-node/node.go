@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/getevo/rmds/cmd/rmds-node/internal/admin"
@@ -52,6 +55,9 @@ func configFlag(cmd *cobra.Command, file *string) {
 
 func loadConfig(file string) (*config.Config, error) {
 	c, err := config.Load(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: name it with --config, or write one with rmds-node config init", err)
+	}
 	if err != nil {
 		return nil, configError{err}
 	}

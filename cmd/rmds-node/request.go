@@ -13,22 +13,22 @@ func newRequestCommand() *cobra.Command {
 	timeout := durationFlag(admin.DefaultTimeout)
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "request NODE CHANNEL [CONTENT]",
-		Short: "Send a message to one node and print its reply",
-		Long: `request sends a message to one node and waits for its reply, whose content it prints as it is.
+		Use:   "request CHANNEL [CONTENT]",
+		Short: "Send a message and print the reply to it",
+		Long: `request sends a message to a node, or to every reader of the channel without --to, waits for the first reply, and
+prints its content as it is.
 
 The message is as durable as any other: after a timeout it is still delivered, and handled, and only the reply is then
 without a reader.
 
 Without CONTENT, or with -, the content is read from standard input.`,
-		Example: `  rmds-node request hub plant.query '{"last":"1h"}' --timeout 30s`,
-		Args:    args(cobra.RangeArgs(2, 3)),
+		Example: `  rmds-node request plant.query '{"last":"1h"}' --to hub --timeout 30s`,
+		Args:    args(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := message.message(cmd, args[1], args[2:])
+			m, err := message.message(cmd, args[0], args[1:])
 			if err != nil {
 				return err
 			}
-			m.To = args[0]
 			c, err := node.client()
 			if err != nil {
 				return err

@@ -17,13 +17,22 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 bad configuration, 4 node not reachable.`
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef("%s: %w", cmd.CommandPath(), err) })
 	root.AddCommand(
 		newRunCommand(),
+		newDemoCommand(),
+		newDemoEdgeCommand(),
 		newStatusCommand(),
 		newSendCommand(),
 		newRequestCommand(),
 		newKVCommand(),
 		newConfigCommand(),
+		newBenchCommand(),
+		newBenchReceiverCommand(),
 		newVersionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			group(c) // without it an unknown shell would be no error
+		}
+	}
 	return root
 }

@@ -15,7 +15,6 @@ import (
 func newSendCommand() *cobra.Command {
 	var node nodeFlags
 	var message messageFlags
-	var to string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "send CHANNEL [CONTENT]",
@@ -33,7 +32,6 @@ Without CONTENT, or with -, the content is read from standard input.`,
 			if err != nil {
 				return err
 			}
-			m.To = to
 			c, err := node.client()
 			if err != nil {
 				return err
@@ -52,27 +50,28 @@ Without CONTENT, or with -, the content is read from standard input.`,
 	}
 	node.add(cmd)
 	message.add(cmd)
-	cmd.Flags().StringVar(&to, "to", "", "send to this `node` alone")
-	cmd.Flags().Var(&message.ttl, "ttl", "give up and set aside as a dead letter after this `duration` (default the channel's)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // messageFlags are the flags of commands that send a message.
 type messageFlags struct {
+	to      string
 	headers []string
 	file    string
 	ttl     durationFlag
 }
 
 func (f *messageFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.to, "to", "", "send to this `node` alone")
+	cmd.Flags().Var(&f.ttl, "ttl", "set it aside as a dead letter if it is not delivered within this `duration` (default the channel's)")
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "add a header, `name=value`; may be repeated")
 	cmd.Flags().StringVarP(&f.file, "file", "f", "", "read the content from a `file`")
 }
 
 // message makes the message to send; content is what follows the fixed arguments: nothing, or one argument.
 func (f *messageFlags) message(cmd *cobra.Command, channel string, content []string) (admin.Outgoing, error) {
-	m := admin.Outgoing{Channel: channel, TTL: time.Duration(f.ttl)}
+	m := admin.Outgoing{Channel: channel, To: f.to, TTL: time.Duration(f.ttl)}
 	for _, h := range f.headers {
 		key, value, ok := strings.Cut(h, "=")
 		if !ok || key == "" {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/getevo/rmds/cmd/rmds-node/internal/admin"
@@ -78,5 +80,71 @@ func watchStatus(cmd *cobra.Command, c *admin.Client, interval time.Duration, sh
 }
 
 func printStatus(w io.Writer, s *admin.Status, now time.Time) error {
-	return nil
+	nats := "not connected: messages wait on disk"
+	if s.Connected {
+		nats = "connected"
+	}
+	fmt.Fprintf(w, "node %s: %s, up %s, version %s\n", s.Node, printable([]byte(s.Health)), span(now.Sub(s.Started)), s.Version)
+	fmt.Fprintf(w, "nats %s\n", nats)
+	for i, t := range s.Troubles {
+		if i > 0 { // the first is the health
+			fmt.Fprintf(w, "trouble: %s\n", printable([]byte(t)))
+		}
+	}
+	fmt.Fprintf(w, "queued %d, accepted %d, delivered %d, handled %d, retries %d, dead %d, refused %d\n",
+		s.Queued, s.Accepted, s.Delivered, s.Handled, s.Retries, s.Dead, s.Refused)
+	if s.NotHandled+s.Gaps+s.Resets+s.Corrupt > 0 {
+		fmt.Fprintf(w, "set aside by readers %d, gaps %d, link resets %d, corrupt frames %d\n", s.NotHandled, s.Gaps, s.Resets, s.Corrupt)
+	}
+	return errors.Join(printChannels(w, s), printPeers(w, s, now))
+}
+
+func printChannels(w io.Writer, s *admin.Status) error {
+	if len(s.Channels) == 0 {
+		return nil
+	}
+	handlers := map[string][]string{}
+	for _, h := range s.Handlers {
+		for _, c := range h.Channels {
+			handlers[c] = append(handlers[c], h.Name)
+		}
+	}
+	fmt.Fprintln(w)
+	t := newTable(w, "CHANNEL", "ROLE", "HANDLERS")
+	for _, c := range s.Channels {
+		by := strings.Join(handlers[c.Name], ", ")
+		if by == "" {
+			by = "-"
+		}
+		t.row(c.Name, c.Role, by)
+	}
+	return t.flush()
+}
+
+func printPeers(w io.Writer, s *admin.Status, now time.Time) error {
+	if len(s.Peers) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := newTable(w, "PEER", "STATE", "HEARD", "QUEUED", "READS")
+	for _, p := range s.Peers {
+		state := "offline"
+		if p.Online {
+			state = "online"
+			if p.State != "" && p.State != "ok" {
+				state += ", " + printable([]byte(p.State))
+			}
+		}
+		var reads []string
+		for _, r := range p.Readers {
+			if r.Channel != "" {
+				reads = append(reads, r.Channel)
+			}
+		}
+		if len(reads) == 0 {
+			reads = []string{"-"}
+		}
+		t.row(p.Node, state, ago(p.LastHeard, now), strconv.FormatInt(p.Queued, 10), strings.Join(reads, ", "))
+	}
+	return t.flush()
 }

@@ -90,8 +90,8 @@ func start(t *testing.T, n Node) (*Client, string) {
 }
 
 func TestStatus(t *testing.T) {
-	n := &fakeNode{status: Status{Node: "a", Health: "ok", Queued: 3, Troubles: []string{}, OldestUnacked: 1.5,
-		Channels: []ChannelStatus{{Name: "x", Role: "both", Joined: time.Unix(1, 0).UTC()}}, Peers: []PeerStatus{{Node: "b", Online: true}}}}
+	n := &fakeNode{status: Status{Node: "a", Health: "ok", Queued: 3, Troubles: []string{}, Started: time.Unix(1, 0).UTC(),
+		Channels: []ChannelStatus{{Name: "x", Role: "both", Awake: true}}, Peers: []PeerStatus{{Node: "b", Online: true, Readers: []ReaderStatus{{"x", 7, 3}}}}}}
 	c, _ := start(t, n)
 	got, err := c.Status(context.Background())
 	if err != nil || !reflect.DeepEqual(*got, n.status) {
@@ -118,11 +118,9 @@ func TestRequest(t *testing.T) {
 	n := &fakeNode{reply: &Message{ID: "1", Sender: "b", Content: []byte("pong"), Headers: map[string]string{"k": "v"}}}
 	c, _ := start(t, n)
 	got, err := c.Request(context.Background(), Outgoing{Channel: "x", To: "b", Content: []byte("ping")}, 0)
-	if err != nil || !reflect.DeepEqual(got, n.reply) {
+	if err != nil || !reflect.DeepEqual(got, n.reply) || n.got.To != "b" {
 		t.Errorf("Request = %+v, %v", got, err)
 	}
-	_, err = c.Request(context.Background(), Outgoing{Channel: "x"}, 0)
-	wantCode(t, err, CodeBadRequest)
 	n.hang = true
 	_, err = c.Request(context.Background(), Outgoing{Channel: "x", To: "b"}, time.Millisecond)
 	wantCode(t, err, CodeTimeout)
@@ -185,7 +183,7 @@ func TestBadCalls(t *testing.T) {
 		{"GET", "/v1/statuss", CodeNotFound}, {"GET", "/v1/send?channel=x", CodeNotFound}, {"POST", "/v1/send", CodeBadRequest},
 		{"POST", "/v1/send?channel=x&tll=1s", CodeBadRequest}, {"POST", "/v1/send?channel=x&ttl=soon", CodeBadRequest},
 		{"POST", "/v1/send?channel=x&ttl=-1s", CodeBadRequest}, {"POST", "/v1/send?channel=x&header=k", CodeBadRequest},
-		{"POST", "/v1/send?channel=x&timeout=1s", CodeBadRequest}, {"GET", "/v1/kv/s?limit=no", CodeBadRequest},
+		{"POST", "/v1/send?channel=x&timeout=1s", CodeBadRequest}, {"POST", "/v1/request?channel=x&timeout=0", CodeBadRequest}, {"GET", "/v1/kv/s?limit=no", CodeBadRequest},
 	} {
 		wantCode(t, c.call(context.Background(), tt.method, strings.SplitN(tt.path, "?", 2)[0], mustQuery(t, tt.path), nil, new(Sent)), tt.want)
 	}

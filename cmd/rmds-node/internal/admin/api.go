@@ -1,10 +1,10 @@
 // Package admin is the local interface of a node: HTTP with JSON over a Unix socket, its server and its client.
 //
-//	GET  /v1/status                                          → Status
-//	POST /v1/send?channel=C[&to=N][&ttl=D][&header=K=V]      body: the content   → Sent
-//	POST /v1/request?channel=C&to=N[&timeout=D][&header=K=V] body: the content   → Message, the reply
-//	GET  /v1/kv/STORE[?prefix=P][&after=K][&limit=N]         → Page
-//	GET  /v1/kv/STORE/value?key=K                           → the value as it is
+//	GET  /v1/status                                                              → Status
+//	POST /v1/send?channel=C[&to=N][&ttl=D][&header=K=V]        body: the content → Sent
+//	POST /v1/request?channel=C[&to=N][&timeout=D][&header=K=V] body: the content → Message, the first reply
+//	GET  /v1/kv/STORE[?prefix=P][&after=K][&limit=N]                             → Page
+//	GET  /v1/kv/STORE/value?key=K                                                → the value as it is
 //
 // Durations are written as Go writes them ("10s"). An answer other than 2xx has the body
 // {"error":{"code":"...","message":"..."}}: the code is one of the Code constants and is for programs, the message is
@@ -64,7 +64,7 @@ type errorBody struct {
 // Outgoing is a message to send.
 type Outgoing struct {
 	Channel string
-	To      string            // a node id; empty: every reader of the channel (Send alone)
+	To      string            // a node id; empty: every reader of the channel
 	TTL     time.Duration     // 0: the channel's
 	Headers map[string]string // may be nil
 	Content []byte
@@ -104,47 +104,65 @@ const (
 	MaxPage     = 1000
 )
 
-// Status is the state of a node. Counters count since its start, except Queued, Dead and OldestUnacked, which describe
-// what is stored.
+// Status is the state of a node.
 type Status struct {
 	Node     string    `json:"node"`
-	Version  string    `json:"version"`
+	Version  string    `json:"version"` // of the program
 	StoreID  string    `json:"store_id"`
 	Run      string    `json:"run"`
 	Started  time.Time `json:"started"`
-	Database string    `json:"database"`
+	Database string    `json:"database"` // its path
 
-	Connected bool     `json:"connected"`        // to NATS; a node that is not works on
-	Server    string   `json:"server,omitempty"` // the NATS server it is connected to
-	Health    string   `json:"health"`           // "ok", or the first of Troubles
-	Troubles  []string `json:"troubles"`
+	Connected bool     `json:"connected"` // to NATS; a node that is not works on
+	Health    string   `json:"health"`    // "ok", or the first of Troubles
+	Troubles  []string `json:"troubles"`  // each "kind: text"
 
-	Accepted      int64   `json:"accepted"`
-	Delivered     int64   `json:"delivered"`
-	Queued        int64   `json:"queued"`
-	Handled       int64   `json:"handled"`
-	Retries       int64   `json:"retries"`
-	Dead          int64   `json:"dead"`
-	Gaps          int64   `json:"gaps"`
-	Duplicates    int64   `json:"duplicates"`
-	OldestUnacked float64 `json:"oldest_unacked_seconds"`
+	Queued     int64 `json:"queued"`      // messages not acknowledged, summed over readers
+	Accepted   int64 `json:"accepted"`    // messages stored for others; this and what follows count since the start
+	Refused    int64 `json:"refused"`     // sends refused because a queue was full
+	Delivered  int64 `json:"delivered"`   // acknowledgements received, one for each message and reader
+	Handled    int64 `json:"handled"`     // messages handled and committed
+	Retries    int64 `json:"retries"`     // failed attempts that will be repeated
+	NotHandled int64 `json:"not_handled"` // messages that their readers have set aside
+	Dead       int64 `json:"dead"`        // dead letters made here
+	Gaps       int64 `json:"gaps"`        // skips received
+	Resets     int64 `json:"resets"`      // links that had to start again
+	Corrupt    int64 `json:"corrupt"`     // frames that were no frames
 
 	Channels []ChannelStatus `json:"channels"`
+	Handlers []HandlerStatus `json:"handlers"`
 	Peers    []PeerStatus    `json:"peers"`
 }
 
 // ChannelStatus is one channel that the node has joined.
 type ChannelStatus struct {
-	Name    string    `json:"name"`
-	Role    string    `json:"role"` // reader, writer or both
-	Handler string    `json:"handler,omitempty"`
-	Joined  time.Time `json:"joined"`
+	Name  string `json:"name"`
+	Role  string `json:"role"`  // reader, writer or both
+	Awake bool   `json:"awake"` // something handles its messages
 }
 
-// PeerStatus is one node that this one exchanges messages with.
+// HandlerStatus is one loaded module.
+type HandlerStatus struct {
+	Name     string   `json:"name"`
+	Module   string   `json:"module"` // its file
+	SHA256   string   `json:"sha256"`
+	Kind     string   `json:"kind"` // reactor or command
+	Channels []string `json:"channels"`
+}
+
+// PeerStatus is one node that this one knows of.
 type PeerStatus struct {
-	Node      string    `json:"node"`
-	Online    bool      `json:"online"`
-	LastHeard time.Time `json:"last_heard"`
-	Queued    int64     `json:"queued"`
+	Node      string         `json:"node"`
+	Online    bool           `json:"online"`
+	LastHeard time.Time      `json:"last_heard"` // zero if not heard since the start
+	State     string         `json:"state"`      // its own word on its health
+	Queued    int64          `json:"queued"`     // messages for it, not acknowledged
+	Readers   []ReaderStatus `json:"readers"`
+}
+
+// ReaderStatus is one channel that a peer reads and this node writes.
+type ReaderStatus struct {
+	Channel string `json:"channel"` // "" for messages addressed to the peer
+	Acked   int64  `json:"acked"`   // the place in this node's log up to which it has acknowledged
+	Queued  int64  `json:"queued"`
 }

@@ -45,16 +45,12 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 
 // Send sends a message and returns its id once the node has it on disk.
 func (c *Client) Send(ctx context.Context, m Outgoing) (string, error) {
-	q := m.query()
-	if m.TTL != 0 {
-		q.Set("ttl", m.TTL.String())
-	}
 	var sent Sent
-	err := c.call(ctx, http.MethodPost, "/v1/send", q, m.Content, &sent)
+	err := c.call(ctx, http.MethodPost, "/v1/send", m.query(), m.Content, &sent)
 	return sent.ID, err
 }
 
-// Request sends a message to the node m.To and returns its reply. It waits up to timeout, 0 meaning DefaultTimeout.
+// Request sends a message and returns the first reply to it. It waits up to timeout, 0 meaning DefaultTimeout.
 func (c *Client) Request(ctx context.Context, m Outgoing, timeout time.Duration) (*Message, error) {
 	q := m.query()
 	if timeout != 0 {
@@ -92,6 +88,9 @@ func (m *Outgoing) query() url.Values {
 	q := url.Values{"channel": {m.Channel}}
 	if m.To != "" {
 		q.Set("to", m.To)
+	}
+	if m.TTL != 0 {
+		q.Set("ttl", m.TTL.String())
 	}
 	for key, value := range m.Headers {
 		q.Add("header", key+"="+value)

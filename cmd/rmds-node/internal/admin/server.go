@@ -20,7 +20,7 @@ type Node interface {
 	Status() Status
 	// Send returns the id of the message once it is on disk.
 	Send(ctx context.Context, m Outgoing) (id string, err error)
-	// Request sends m to the node m.To and returns the reply to it.
+	// Request sends m, to the node m.To if that is not empty, and returns the first reply to it. ctx limits the wait.
 	Request(ctx context.Context, m Outgoing) (*Message, error)
 	// Get returns the value of a key, and whether there is one.
 	Get(store, key string) ([]byte, bool, error)
@@ -137,12 +137,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) request(w http.ResponseWriter, r *http.Request) error {
-	m, q, err := s.outgoing(r, "channel", "to", "timeout", "header")
+	m, q, err := s.outgoing(r, "channel", "to", "ttl", "timeout", "header")
 	if err != nil {
 		return err
-	}
-	if m.To == "" {
-		return Errorf(CodeBadRequest, "to is missing: name the node that shall answer")
 	}
 	timeout, err := durationOf(q, "timeout", DefaultTimeout)
 	if err != nil {

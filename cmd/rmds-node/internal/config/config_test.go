@@ -120,10 +120,10 @@ func TestFaults(t *testing.T) {
 		{"channels", "[[channel]]\nname = \"a\"\nrole = \"raeder\"\n[[channel]]\nname = \"a\"\nrole = \"writer\"\nstart = \"now\"\n[[channel]]\nname = \"b..c\"\nallow_readers = [\"[\"]", []string{
 			"3:8 channel[0].role: did you mean reader?", "5:8 channel[1].name: already joined by channel[0]", "7:9 channel[1].start: want one of join, all, new",
 			"8:3 channel[2].role: want one of reader, writer, both", "9:8 channel[2].name: cannot name a channel", "10:18 channel[2].allow_readers[0]: not a pattern"}},
-		{"handlers", "[[channel]]\nname = \"in\"\nrole = \"reader\"\n[[handler]]\nname = \"h\"\nmodule = \"m\"\nchannels = [\"in\", \"inn\"]\nsend = [\"in\"]\nsha256 = \"12\"\n[[handler]]\nname = \"h\"\nchannels = [\"in\"]\nmemory = \"1B\"", []string{
+		{"handlers", "[[channel]]\nname = \"in\"\nrole = \"reader\"\n[[handler]]\nname = \"h\"\nmodule = \"m\"\nchannels = [\"in\", \"inn\"]\nsend = [\"in\"]\nsha256 = \"12\"\n[[handler]]\nname = \"h\"\nchannels = [\"in\", \"in\"]\nmemory = \"1B\"", []string{
 			"7:19 handler[0].channels[1]: did you mean in?", "8:9 handler[0].send[0]: only reader of channel in; give channel[0] the role writer or both",
 			"9:10 handler[0].sha256: 64 hexadecimal digits", "10:3 handler[1].module: missing", "11:8 handler[1].name: another handler is named h too",
-			"12:13 handler[1].channels[0]: already handled by h", "13:10 handler[1].memory: 1B is out of range"}},
+			"12:19 handler[1].channels[1]: names channel in twice", "13:10 handler[1].memory: 1B is out of range"}},
 		{"handler without channels", "[[handler]]\nname = \"h\"\nmodule = \"m\"", []string{"1:3 handler[0].channels: missing"}},
 		{"free keys take strings alone", "[[channel]]\nname = \"in\"\nrole = \"reader\"\n[[handler]]\nname = \"h\"\nmodule = \"m\"\nchannels = [\"in\"]\n[handler.config]\na = 1", []string{
 			"9:5 handler[0].config.a: is the number 1; want a string in quotes"}},

@@ -295,7 +295,7 @@ func (k *checker) patterns(key string, patterns []string) {
 }
 
 func (k *checker) handlers() {
-	names, served := map[string]bool{}, map[string]string{}
+	names := map[string]bool{}
 	for i := range k.Handlers {
 		h, key := &k.Handlers[i], fmt.Sprintf("handler[%d]", i)
 		if !nodeID.MatchString(h.Name) {
@@ -316,22 +316,20 @@ func (k *checker) handlers() {
 		if len(h.Channels) == 0 {
 			k.bad(key+".channels", "is missing", "name the channels whose messages it handles")
 		}
-		k.served(key, h, served)
+		k.served(key, h)
 		for j, name := range h.Send {
 			k.joined(fmt.Sprintf("%s.send[%d]", key, j), name, (*Channel).Writes, RoleWriter)
 		}
 	}
 }
 
-// served checks that the channels of a handler are read by this node and handled by no other handler.
-func (k *checker) served(key string, h *Handler, served map[string]string) {
+// served checks that the channels of a handler are read by this node.
+func (k *checker) served(key string, h *Handler) {
 	for j, name := range h.Channels {
 		at := fmt.Sprintf("%s.channels[%d]", key, j)
 		k.joined(at, name, (*Channel).Reads, RoleReader)
-		if other, taken := served[name]; taken {
-			k.bad(at, fmt.Sprintf("channel %s is already handled by %s", name, other), "one handler a channel: remove it from one of them")
-		} else {
-			served[name] = h.Name
+		if slices.Contains(h.Channels[:j], name) {
+			k.bad(at, fmt.Sprintf("names channel %s twice", name), "remove one of the two")
 		}
 	}
 }
