@@ -3,6 +3,7 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -12,33 +13,60 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// guestHost runs one module with an in-memory store.
-type guestHost struct {
+// node runs one module with an in-memory store.
+type node struct {
 	config map[string]string
 	kv     map[string][]byte
 	mod    api.Module
 
-	content       []byte
-	replies, sent []string
-	reason        string
+	content string
+	result  result
 }
 
-func load(t *testing.T, wasm []byte, config map[string]string) *guestHost {
+type result struct {
+	kind, reason   string
+	replies, sends []string
+}
+
+func load(t testing.TB, wasm []byte, config map[string]string) *node {
 	t.Helper()
+	n := &node{config: config, kv: map[string][]byte{}}
+	if err := n.load(t, wasm); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func tryLoad(t testing.TB, wasm []byte, config map[string]string) error {
+	return (&node{config: config, kv: map[string][]byte{}}).load(t, wasm)
+}
+
+func (h *node) load(t testing.TB, wasm []byte) error {
 	ctx := context.Background()
-	r := wazero.NewRuntime(ctx)
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
 	t.Cleanup(func() { r.Close(ctx) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	h := &guestHost{config: config, kv: map[string][]byte{}}
 	if _, err := h.exports(r.NewHostModuleBuilder("rmds_v1")).Instantiate(ctx); err != nil {
-		t.Fatal(err)
+		return err
+	}
+	if _, err := r.NewHostModuleBuilder("env").NewFunctionBuilder().WithFunc(func(a, b, c, d uint32) {}).Export("abort").Instantiate(ctx); err != nil {
+		return err
 	}
 	mod, err := r.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithStartFunctions("_initialize"))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	h.mod = mod
-	return h
+	if f := mod.ExportedFunction("rmds_init"); f != nil {
+		res, err := f.Call(ctx)
+		if err != nil {
+			return err
+		}
+		if res[0] != 0 {
+			return errors.New("refused")
+		}
+	}
+	return nil
 }
 
 func bytesAt(m api.Module, ptr, n uint32) []byte {
@@ -59,10 +87,10 @@ func give(m api.Module, value []byte, ok bool, buf, size uint32) int32 {
 	return int32(len(value))
 }
 
-func (h *guestHost) exports(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
+func (h *node) exports(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
 	fn := func(name string, f any) { b = b.NewFunctionBuilder().WithFunc(f).Export(name) }
 	fn("msg_get", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		return give(m, h.content, string(bytesAt(m, k, kn)) == "content", p, n)
+		return give(m, []byte(h.content), string(bytesAt(m, k, kn)) == "content", p, n)
 	})
 	fn("cfg_get", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
 		v, ok := h.config[string(bytesAt(m, k, kn))]
@@ -90,17 +118,17 @@ func (h *guestHost) exports(b wazero.HostModuleBuilder) wazero.HostModuleBuilder
 		return -1
 	})
 	fn("reply", func(_ context.Context, m api.Module, p, n uint32) int32 {
-		h.replies = append(h.replies, string(bytesAt(m, p, n)))
+		h.result.replies = append(h.result.replies, string(bytesAt(m, p, n)))
 		return 0
 	})
 	fn("send", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		h.sent = append(h.sent, string(bytesAt(m, k, kn))+" "+string(bytesAt(m, p, n)))
+		h.result.sends = append(h.result.sends, string(bytesAt(m, k, kn))+" "+string(bytesAt(m, p, n)))
 		return 0
 	})
 	fn("head", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 { return 0 })
 	fn("note", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
 		if string(bytesAt(m, k, kn)) == "reason" {
-			h.reason = string(bytesAt(m, p, n))
+			h.result.reason = string(bytesAt(m, p, n))
 		}
 		return 0
 	})
@@ -108,26 +136,20 @@ func (h *guestHost) exports(b wazero.HostModuleBuilder) wazero.HostModuleBuilder
 	return b
 }
 
-// init calls rmds_init.
-func (h *guestHost) init() uint64 {
-	res, err := h.mod.ExportedFunction("rmds_init").Call(context.Background())
-	if err != nil {
-		panic(err)
-	}
-	return res[0]
-}
-
 // handle gives content to the module and returns its result.
-func (h *guestHost) handle(content string) uint64 {
-	h.content, h.reason, h.replies, h.sent = []byte(content), "", nil, nil
+func (h *node) handle(t testing.TB, content string) result {
+	h.content, h.result = content, result{}
 	before := maps.Clone(h.kv)
 	res, err := h.mod.ExportedFunction("rmds_handle").Call(context.Background())
-	if err != nil {
-		h.reason = err.Error()
-		res = []uint64{1}
+	switch {
+	case err != nil || res[0] != 0 && res[0] != 65 && res[0] != 75:
+		h.result.kind = "failed"
+	case res[0] == 0:
+		h.result.kind = "ack"
+		return h.result
+	case res[0] == 65:
+		h.result.kind = "reject"
 	}
-	if res[0] != 0 {
-		h.kv, h.replies, h.sent = before, nil, nil
-	}
-	return res[0]
+	h.kv, h.result.replies, h.result.sends = before, nil, nil
+	return h.result
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/getevo/rmds/handlers/guest"
@@ -12,7 +13,11 @@ func number(key string) (int64, error) {
 	if err != nil || !ok {
 		return 0, err
 	}
-	return strconv.ParseInt(string(text), 10, 64)
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return 0, errors.New(key + " holds " + strconv.Quote(string(text)) + ", which is no number")
+	}
+	return n, nil
 }
 
 func setNumber(key string, n int64) error {

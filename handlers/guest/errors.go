@@ -48,6 +48,9 @@ type hostError struct {
 }
 
 func (e *hostError) Error() string {
+	if e.name == "" {
+		return e.operation + ": " + e.err.Error()
+	}
 	return e.operation + " " + strconv.Quote(e.name) + ": " + e.err.Error()
 }
 
