@@ -3,153 +3,147 @@ package handlers
 import (
 	"bytes"
 	"context"
-	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/getevo/rmds/wasmhost"
 )
 
-// node runs one module with an in-memory store.
+// host compiles and runs the modules of all tests.
+var host *wasmhost.Host
+
+func TestMain(m *testing.M) { os.Exit(withHost(m)) }
+
+func withHost(m *testing.M) int {
+	ctx := context.Background()
+	cache, err := os.MkdirTemp("", "handlers")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(cache)
+	if host, err = wasmhost.New(ctx, wasmhost.Options{CacheDir: cache}); err != nil {
+		panic(err)
+	}
+	defer host.Close(ctx)
+	return m.Run()
+}
+
+// node runs one handler over a store in memory, as a node does: what a call did counts only if the call was acknowledged.
 type node struct {
-	config map[string]string
+	module *wasmhost.Module
 	kv     map[string][]byte
-	mod    api.Module
-
-	content string
-	result  result
+	log    bytes.Buffer
 }
 
-type result struct {
-	kind, reason   string
-	replies, sends []string
-}
-
+// load loads a handler with the configured values. It may send on the channel alerts.
 func load(t testing.TB, wasm []byte, config map[string]string) *node {
 	t.Helper()
-	n := &node{config: config, kv: map[string][]byte{}}
-	if err := n.load(t, wasm); err != nil {
+	n, err := tryLoad(t, wasm, config)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-func tryLoad(t testing.TB, wasm []byte, config map[string]string) error {
-	return (&node{config: config, kv: map[string][]byte{}}).load(t, wasm)
+func tryLoad(t testing.TB, wasm []byte, config map[string]string) (*node, error) {
+	t.Helper()
+	ctx := context.Background()
+	n := &node{kv: map[string][]byte{}}
+	limits := wasmhost.DefaultLimits()
+	limits.Timeout, limits.CPU = time.Minute, time.Minute // against hanging alone: the machine may be busy
+	module, err := host.Load(ctx, wasm, limits, wasmhost.Settings{
+		Name: "tested", Config: config, Sends: []string{"alerts"}, Logger: slog.New(slog.NewTextHandler(&n.log, nil)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { module.Close(ctx) })
+	n.module = module
+	return n, nil
 }
 
-func (h *node) load(t testing.TB, wasm []byte) error {
-	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig())
-	t.Cleanup(func() { r.Close(ctx) })
-	wasi_snapshot_preview1.MustInstantiate(ctx, r)
-	if _, err := h.exports(r.NewHostModuleBuilder("rmds_v1")).Instantiate(ctx); err != nil {
-		return err
+// result is what became of a message.
+type result struct {
+	kind       wasmhost.Kind
+	reason     string
+	retryAfter time.Duration
+	replies    []string // content
+	sends      []string // channel and content
+	headers    []string // of replies and sends, key=value
+}
+
+func (n *node) handle(t testing.TB, content string) result {
+	return n.handleMsg(t, &wasmhost.Msg{Content: []byte(content), ID: "id1", Channel: "in", Sender: "sensor", Attempt: 1})
+}
+
+func (n *node) handleMsg(t testing.TB, m *wasmhost.Msg) result {
+	t.Helper()
+	e := &effects{kv: maps.Clone(n.kv)}
+	outcome := n.module.Call(context.Background(), m, e)
+	r := result{kind: outcome.Kind, reason: outcome.Reason, retryAfter: outcome.RetryAfter}
+	if outcome.Kind == wasmhost.Ack {
+		n.kv = e.kv
+		r.replies, r.sends, r.headers = e.replies, e.sends, e.headers
 	}
-	if _, err := r.NewHostModuleBuilder("env").NewFunctionBuilder().WithFunc(func(a, b, c, d uint32) {}).Export("abort").Instantiate(ctx); err != nil {
-		return err
-	}
-	mod, err := r.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithStartFunctions("_initialize"))
-	if err != nil {
-		return err
-	}
-	h.mod = mod
-	if f := mod.ExportedFunction("rmds_init"); f != nil {
-		res, err := f.Call(ctx)
-		if err != nil {
-			return err
-		}
-		if res[0] != 0 {
-			return errors.New("refused")
-		}
-	}
+	return r
+}
+
+// effects is what one call does.
+type effects struct {
+	kv                      map[string][]byte
+	replies, sends, headers []string
+}
+
+func (e *effects) Get(key string) ([]byte, bool, error) {
+	value, ok := e.kv[key]
+	return value, ok, nil
+}
+
+func (e *effects) Set(key string, value []byte) error {
+	e.kv[key] = value
 	return nil
 }
 
-func bytesAt(m api.Module, ptr, n uint32) []byte {
-	b, ok := m.Memory().Read(ptr, n)
-	if !ok {
-		panic("pointer outside memory")
-	}
-	return b
+func (e *effects) Delete(key string) error {
+	delete(e.kv, key)
+	return nil
 }
 
-func give(m api.Module, value []byte, ok bool, buf, size uint32) int32 {
-	if !ok {
-		return -1
+func (e *effects) Next(key string) (string, bool, error) {
+	keys := slices.Sorted(maps.Keys(e.kv))
+	i, found := slices.BinarySearch(keys, key)
+	if found {
+		i++
 	}
-	if len(value) <= int(size) {
-		copy(bytesAt(m, buf, uint32(len(value))), value)
+	if i == len(keys) {
+		return "", false, nil
 	}
-	return int32(len(value))
+	return keys[i], true, nil
 }
 
-func (h *node) exports(b wazero.HostModuleBuilder) wazero.HostModuleBuilder {
-	fn := func(name string, f any) { b = b.NewFunctionBuilder().WithFunc(f).Export(name) }
-	fn("msg_get", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		return give(m, []byte(h.content), string(bytesAt(m, k, kn)) == "content", p, n)
-	})
-	fn("cfg_get", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		v, ok := h.config[string(bytesAt(m, k, kn))]
-		return give(m, []byte(v), ok, p, n)
-	})
-	fn("kv_get", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		v, ok := h.kv[string(bytesAt(m, k, kn))]
-		return give(m, v, ok, p, n)
-	})
-	fn("kv_set", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		h.kv[string(bytesAt(m, k, kn))] = bytes.Clone(bytesAt(m, p, n))
-		return 0
-	})
-	fn("kv_del", func(_ context.Context, m api.Module, k, kn uint32) int32 {
-		delete(h.kv, string(bytesAt(m, k, kn)))
-		return 0
-	})
-	fn("kv_next", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		key := string(bytesAt(m, k, kn))
-		for _, next := range slices.Sorted(maps.Keys(h.kv)) {
-			if next > key {
-				return give(m, []byte(next), true, p, n)
-			}
-		}
-		return -1
-	})
-	fn("reply", func(_ context.Context, m api.Module, p, n uint32) int32 {
-		h.result.replies = append(h.result.replies, string(bytesAt(m, p, n)))
-		return 0
-	})
-	fn("send", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		h.result.sends = append(h.result.sends, string(bytesAt(m, k, kn))+" "+string(bytesAt(m, p, n)))
-		return 0
-	})
-	fn("head", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 { return 0 })
-	fn("note", func(_ context.Context, m api.Module, k, kn, p, n uint32) int32 {
-		if string(bytesAt(m, k, kn)) == "reason" {
-			h.result.reason = string(bytesAt(m, p, n))
-		}
-		return 0
-	})
-	fn("log", func(_ context.Context, m api.Module, level, p, n uint32) {})
-	return b
+func (e *effects) Reply(content []byte, headers []wasmhost.Header) error {
+	e.replies = append(e.replies, string(content))
+	e.addHeaders(headers)
+	return nil
 }
 
-// handle gives content to the module and returns its result.
-func (h *node) handle(t testing.TB, content string) result {
-	h.content, h.result = content, result{}
-	before := maps.Clone(h.kv)
-	res, err := h.mod.ExportedFunction("rmds_handle").Call(context.Background())
-	switch {
-	case err != nil || res[0] != 0 && res[0] != 65 && res[0] != 75:
-		h.result.kind = "failed"
-	case res[0] == 0:
-		h.result.kind = "ack"
-		return h.result
-	case res[0] == 65:
-		h.result.kind = "reject"
+func (e *effects) Send(channel string, content []byte, headers []wasmhost.Header) error {
+	if strings.Contains(string(content), "too-much") {
+		return fmt.Errorf("the outbox is full: %w", wasmhost.ErrOverLimit)
 	}
-	h.kv, h.result.replies, h.result.sends = before, nil, nil
-	return h.result
+	e.sends = append(e.sends, channel+" "+string(content))
+	e.addHeaders(headers)
+	return nil
+}
+
+func (e *effects) addHeaders(headers []wasmhost.Header) {
+	for _, h := range headers {
+		e.headers = append(e.headers, h.Key+"="+h.Value)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/getevo/rmds/wasmhost"
 )
 
 // The same small handler in several languages: it counts the messages and replies "<count> <content>".
@@ -39,7 +41,7 @@ func testCounting(t *testing.T, node *node) {
 	for i, content := range []string{"one", "\x00\xff", long, "four", "5", "6", "7", "8", "9", "ten"} {
 		got := node.handle(t, content)
 		count := strconv.Itoa(i + 1)
-		if want := []string{count + " " + content}; got.kind != "ack" || !slices.Equal(got.replies, want) {
+		if want := []string{count + " " + content}; got.kind != wasmhost.Ack || !slices.Equal(got.replies, want) {
 			t.Errorf("%s (%s), replies %.40q, want %.40q", got.kind, got.reason, got.replies, want)
 		}
 		if string(node.kv["count"]) != count || len(node.kv) != 1 {
@@ -47,7 +49,7 @@ func testCounting(t *testing.T, node *node) {
 		}
 	}
 	for content, reason := range map[string]string{"": "empty message", long + "x": "message over 4096 bytes"} {
-		if got := node.handle(t, content); got.kind != "reject" || got.reason != reason {
+		if got := node.handle(t, content); got.kind != wasmhost.Reject || got.reason != reason {
 			t.Errorf("%.20q: %s (%s), want a rejection: %s", content, got.kind, got.reason, reason)
 		}
 	}
@@ -55,7 +57,7 @@ func testCounting(t *testing.T, node *node) {
 		t.Errorf("count is %s after the rejections, want 10", got)
 	}
 	node.kv["count"] = []byte("1000000000000000000000")
-	if got := node.handle(t, "x"); got.kind != "failed" {
+	if got := node.handle(t, "x"); got.kind != wasmhost.Failed {
 		t.Errorf("with a count of 22 digits: %s, want a failure", got.kind)
 	}
 }
