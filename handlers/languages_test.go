@@ -87,5 +87,8 @@ func missingRust() string {
 	if err != nil {
 		return rustc + " does not have the target wasm32-unknown-unknown"
 	}
+	if os.Getenv("WASM_LD") != "" {
+		return missingCommand("WASM_LD", "")
+	}
 	return ""
 }
