@@ -104,7 +104,7 @@ func (s *Sender) Kick(now time.Time) {
 	case opening:
 		s.openAt, s.opens, s.busy = now, 0, 0
 	case open:
-		s.backoff = 0
+		s.backoff, s.timer = 0, time.Time{} // the timer may be seconds away
 		if s.next > 0 {
 			s.rewind(now, max(s.window/2, 16))
 		}
