@@ -66,21 +66,21 @@ type sim struct {
 	rcvWake  time.Time
 	busyLeft int
 
-	got       int // items delivered
-	handled   int
-	running   bool
-	position  map[uint64]int64
-	moved     map[uint64]Moved
-	negGiven  []wire.Negative
-	negHeard  []wire.Negative
-	bytesOf   map[uint64][]byte // of frames by number: sent again, they must be the same
-	frames    int               // published by either side
-	data      int               // Data and Skip frames published
-	probes    int
-	opens     int
-	acks      int
-	maxHeld   int64 // most credit in use at the receiver
-	lastSpoke time.Time
+	doneAt   time.Time // of the last progress
+	got      int       // items delivered
+	handled  int
+	running  bool
+	position map[uint64]int64
+	moved    map[uint64]Moved
+	negGiven []wire.Negative
+	negHeard []wire.Negative
+	bytesOf  map[uint64][]byte // of frames by number: sent again, they must be the same
+	frames   int               // published by either side
+	data     int               // Data and Skip frames published
+	probes   int
+	opens    int
+	acks     int
+	maxHeld  int64 // most credit in use at the receiver
 }
 
 var (
@@ -140,7 +140,12 @@ func (s *sim) makeLog() {
 		if s.rnd.Float64() < s.w.skips {
 			it.skip = &wire.SkipRec{Member: m, Prev: last[m], To: seq, Reason: "purged", Count: 1 + s.rnd.Int64N(5)}
 		} else {
-			it.rec = wire.Record{Seq: seq, Channel: channel, Created: seq * 1000, Content: bytes.Repeat([]byte{byte(seq)}, s.w.size(s.rnd))}
+			it.rec = wire.Record{Seq: seq, Channel: channel, Created: seq * 1000, Content: make([]byte, s.w.size(s.rnd))}
+			if s.rnd.IntN(2) == 0 { // half of them cannot be compressed
+				for i := range it.rec.Content {
+					it.rec.Content[i] = byte(s.rnd.Uint32())
+				}
+			}
 			if channel == "" {
 				it.rec.Channel, it.rec.To = "replies", "me"
 			}
@@ -193,7 +198,6 @@ func (s *sim) pull(maxRaw int64) (u Unit, ok bool) {
 // carry publishes a frame: it arrives late, twice, damaged or never, as the faults have it.
 func (s *sim) carry(f wire.Frame, fl faults, arrive func(wire.Frame)) {
 	s.frames++
-	s.lastSpoke = s.now
 	b := wire.Encode(nil, f)
 	if len(b) > s.w.maxFrame {
 		if _, ack := f.(*wire.Ack); !ack {
@@ -373,6 +377,7 @@ func (s *sim) atSender(f wire.Frame) {
 		case Opened:
 			s.opened++
 		case Progress:
+			s.doneAt = s.now
 			for _, m := range e.Moved {
 				old := s.moved[m.Member]
 				if m.Seq <= old.Seq || m.Seq > s.position[m.Member] {
@@ -456,6 +461,9 @@ func (s *sim) check() {
 		if n.Seq != s.negGiven[i].Seq || n.N != uint64(i+1) {
 			fail("negative %d is %+v, given %+v", i+1, n, s.negGiven[i])
 		}
+	}
+	if !s.sndWake.IsZero() || !s.rcvWake.IsZero() {
+		fail("sender waits for %v, receiver for %v with nothing left to do", s.sndWake, s.rcvWake)
 	}
 	if len(s.rcv.negatives) > 0 {
 		fail("%d negatives never confirmed", len(s.rcv.negatives))
