@@ -144,8 +144,13 @@ func (r *Receiver) onData(f *wire.Data) ([]Delivered, error) {
 		r.body = &partial{rawLen: f.RawLen, enc: f.Enc}
 	}
 	b := r.body
-	if len(f.Piece)+len(f.Prev) == 0 || len(b.data)+len(f.Piece) > b.rawLen {
+	switch {
+	case len(f.Piece)+len(f.Prev) == 0:
+		return nil, errors.New("empty piece of a body")
+	case len(b.data)+len(f.Piece) > b.rawLen:
 		return nil, fmt.Errorf("piece of %d bytes after %d of a body of %d", len(f.Piece), len(b.data), b.rawLen)
+	case len(b.prev)+len(f.Prev) > len(r.cfg.Members):
+		return nil, fmt.Errorf("body of more than %d memberships", len(r.cfg.Members))
 	}
 	b.prev = append(b.prev, f.Prev...)
 	b.data = append(b.data, f.Piece...)

@@ -106,6 +106,19 @@ func TestCreditIsEnforced(t *testing.T) {
 	t.Error("never cut off")
 }
 
+// TestCreditAdmitsOneUnit: with nothing unprocessed here, one unit is taken whatever it costs.
+func TestCreditAdmitsOneUnit(t *testing.T) {
+	r := newReceiver()
+	r.cfg.Window = 1000
+	recs := make([]wire.Record, 100)
+	for i := range recs {
+		recs[i] = wire.Record{Seq: int64(i + 1), Channel: "a"}
+	}
+	if _, err := r.OnFrame(epoch, packed(1, []wire.Prev{{Member: 101}}, recs)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForeignFramesAreIgnored(t *testing.T) {
 	r := newReceiver()
 	d := data(1, 0, 1)
@@ -166,6 +179,9 @@ func TestAckTiming(t *testing.T) {
 	step(13*ms, false, 15*ms)
 	_, _ = r.OnFrame(epoch.Add(14*ms), data(frame+2, 21, 22))
 	step(14*ms, true, -1) // another gap
+	frame--
+	more(20 * ms) // sent again: its ack was lost
+	step(20*ms, false, 22*ms)
 }
 
 // TestCreditIsToldAtOnce: a sender near the end of its credit does not wait for 2 ms.

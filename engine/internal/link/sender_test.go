@@ -2,6 +2,7 @@ package link
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestSenderEvents(t *testing.T) {
 		{"reset while opening", false, &wire.Reset{ID: nonced, Reason: "leave"}, []SenderEvent{Broken{"leave", false}}},
 		{"reset with another nonce", true, &wire.Reset{ID: other}, nil},
 		{"late busy", true, &wire.Busy{ID: simID}, nil},
-		{"ack with another nonce", true, &wire.Ack{ID: other, Received: 1}, nil},
+		{"ack with another nonce", true, &wire.Ack{ID: other, Received: 1, Processed: 1}, nil},
 		{"ack before accept", false, &wire.Ack{ID: nonced, Received: 1}, nil},
 		{"ack of what was not sent", true, &wire.Ack{ID: nonced, Received: 3}, []SenderEvent{Broken{"ack of frame 3, sent were 2", false}}},
 		{"outcome of what was not sent", true, &wire.Ack{ID: nonced, Received: 2, Processed: 3}, []SenderEvent{Broken{"ack of 3 records, sent were 2", false}}},
@@ -145,6 +146,105 @@ func TestStaleAck(t *testing.T) {
 	}
 	if frames, next := s.Step(epoch, nothing); len(frames) > 0 || !next.IsZero() || s.limit != 2<<20 {
 		t.Errorf("stale ack: %d frames, limit %d", len(frames), s.limit)
+	}
+	s.Step(epoch, feed(5))
+	s.OnFrame(epoch, &wire.Ack{ID: nonced, Received: 4, Gap: true})
+	if frames, _ := s.Step(epoch, nothing); len(frames) > 0 {
+		t.Errorf("the gap of a stale ack: %d frames sent again", len(frames))
+	}
+}
+
+// TestKarn: an ack of a frame that was sent twice says nothing about the round trip.
+func TestKarn(t *testing.T) {
+	s := openSender(t, 1<<20)
+	_, next := s.Step(epoch, feed(1))
+	if frames, _ := s.Step(next, nothing); len(frames) != 1 {
+		t.Fatal("not sent again")
+	}
+	before := s.rtt
+	s.OnFrame(next.Add(ms), &wire.Ack{ID: nonced, Received: 1})
+	if s.rtt != before {
+		t.Errorf("estimate went from %v to %v", before, s.rtt)
+	}
+	s.Step(next, feed(1))
+	s.OnFrame(next.Add(8*ms), &wire.Ack{ID: nonced, Received: 2})
+	if s.rtt.smooth != 1*ms {
+		t.Errorf("a sample of 8 ms makes the estimate %v", s.rtt.smooth)
+	}
+}
+
+// TestPullIsToldTheCredit: a fair part of it or nothing while something is outstanding; room for the largest message
+// otherwise.
+func TestPullIsToldTheCredit(t *testing.T) {
+	s := openSender(t, 1000)
+	units, rooms := feed(100), []int64{}
+	s.Step(epoch, func(room int64) (Unit, bool) { rooms = append(rooms, room); return units(room) })
+	if len(rooms) < 4 || rooms[0] != 1<<20+BodySlack {
+		t.Fatalf("rooms %v", rooms)
+	}
+	for _, r := range rooms[1:] {
+		if r < 250 || r > 1000 {
+			t.Errorf("pulled for %d of a credit of 1000", r)
+		}
+	}
+}
+
+// TestDataConfirms: a frame that goes out anyway confirms the negatives, without a probe.
+func TestDataConfirms(t *testing.T) {
+	s := openSender(t, 1<<20)
+	s.Step(epoch, feed(1))
+	s.OnFrame(epoch, &wire.Ack{ID: nonced, Received: 1, Processed: 1, Negatives: []wire.Negative{{N: 1, Seq: 1}}})
+	frames, _ := s.Step(epoch, feed(1))
+	if len(frames) != 1 || frames[0].(*wire.Data).Confirmed != 1 {
+		t.Errorf("%+v", frames)
+	}
+}
+
+// TestManyMembersInSmallFrames: what states the memberships does not fit one frame, nor do many skips.
+func TestManyMembersInSmallFrames(t *testing.T) {
+	u := Unit{}
+	k := Unit{}
+	var recs []wire.Record
+	known := map[string]uint64{}
+	for i := range 100 {
+		id, channel := uint64(i+1), strings.Repeat("c", i+1)
+		known[channel] = id
+		recs = append(recs, wire.Record{Seq: int64(1000 + i), Channel: channel})
+		u.Prev = append(u.Prev, wire.Prev{Member: id, Seq: int64(900 + i)})
+		u.Refs = append(u.Refs, Ref{id, int64(1000 + i)})
+		k.Skips = append(k.Skips, wire.SkipRec{Member: id, Prev: int64(1000 + i), To: 5000, Reason: "purged", Count: 9})
+	}
+	u.Body = wire.Pack(nil, wire.AppendBlock(nil, recs), true)
+	s := NewSender(SenderConfig{ID: simID, Open: wire.Open{Domain: "s"}, MaxFrame: 512}, epoch)
+	s.Step(epoch, nothing)
+	s.OnFrame(epoch, &wire.Accept{ID: nonced, Domain: "s", Credit: 1 << 20})
+	units := []Unit{u, k}
+	frames, _ := s.Step(epoch, func(int64) (u Unit, ok bool) {
+		if len(units) > 0 {
+			u, ok = units[0], true
+			units = units[1:]
+		}
+		return u, ok
+	})
+	r := NewReceiver(ReceiverConfig{ID: nonced, Members: known}, epoch)
+	var out []Delivered
+	for _, f := range frames {
+		if b := wire.Encode(nil, f); len(b) > 512 {
+			t.Errorf("frame of %d bytes", len(b))
+		}
+		d, err := r.OnFrame(epoch, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, d...)
+	}
+	if len(out) != 200 {
+		t.Fatalf("%d delivered", len(out))
+	}
+	for i, d := range out[:100] {
+		if d.Prev != int64(900+i) || out[100+i].Prev != d.Seq() {
+			t.Errorf("record %d: prev %d", i, d.Prev)
+		}
 	}
 }
 
