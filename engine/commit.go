@@ -26,8 +26,9 @@ type unit struct {
 	records  []wire.Record
 	bytes    int
 	handled  *advance // nil for plain sends
-	kv       []store.KVWrite
+	kv       []kvWrites
 	dead     []store.Dead
+	skips    []store.Skip
 	attempts []store.Attempt
 	undo     []store.AttemptKey
 	removed  []int64 // dead letters requeued by this unit
@@ -57,7 +58,8 @@ type committer struct {
 	tail     *tail
 	compress bool
 	wall     func() time.Time
-	onCommit func(blocks []*block)       // after a commit that appended; committer's goroutine
+	appended func(blocks []*block)       // counts what a commit appended, before the senders are answered
+	grew     func(blocks []*block)       // wakes the links, after the tail has the blocks
 	cursors  func() []store.Cursor       // cursors that have moved since the last call
 	discard  func()                      // a handled tail was thrown away: drop overlays and guests
 	onError  func(err error, again bool) // storage fails (again=false) or works again (true)
@@ -219,12 +221,13 @@ func (c *committer) commit(units []*unit) {
 	if err == nil {
 		c.nextSeq = next
 		c.setHealth(nil)
-		c.tail.append(blocks)
-		if len(blocks) > 0 {
-			c.onCommit(blocks)
-		}
+		c.appended(blocks)
 		for _, u := range units {
-			u.done(nil)
+			u.done(nil) // before the links can see the records: a Request waits before its answer can come
+		}
+		if len(blocks) > 0 {
+			c.tail.append(blocks)
+			c.grew(blocks)
 		}
 		return
 	}
@@ -275,8 +278,8 @@ func (c *committer) throwAway() {
 		}
 	}
 	c.pending = kept
+	c.discard() // under the lock: nobody may run in the new epoch over the old overlays
 	c.mu.Unlock()
-	c.discard()
 	for _, u := range lost {
 		u.done(errDiscarded)
 	}
@@ -348,7 +351,10 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 			recs = append(recs, *r)
 			size += recordSize(r)
 		}
-		b.KV = append(b.KV, u.kv...)
+		for _, w := range u.kv {
+			b.KV = append(b.KV, w.writes...)
+		}
+		b.Skips = append(b.Skips, u.skips...)
 		b.Dead = append(b.Dead, u.dead...)
 		b.Attempts = append(b.Attempts, u.attempts...)
 		b.DropAttempts = append(b.DropAttempts, u.undo...)
