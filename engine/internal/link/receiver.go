@@ -15,7 +15,7 @@ type ReceiverConfig struct {
 	Window     int64             // credit: how much may be unprocessed here, bytes; raised to what one message needs
 	MaxMessage int64             // the largest content that is taken, bytes
 	MaxFrames  int               // frames that the sender has in flight at most; 0 means 1024
-	Members    map[string]uint64 // channel → membership of its broadcasts; "" → membership of what is addressed to this node
+	Members    map[string]uint64 // by channel, of its broadcasts; "": of what is addressed to this node
 }
 
 // Receiver is the receiving side of a link. It is made when an Open is accepted: the first Ack.Limit is Credit, which the
