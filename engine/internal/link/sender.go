@@ -130,7 +130,8 @@ func (s *Sender) Step(now time.Time, pull Pull) (frames []wire.Frame, next time.
 	for s.transmit(now) && s.pull(pull) {
 	}
 	if s.probe || s.confirm {
-		s.out = append(s.out, &wire.Probe{ID: s.id, Domain: s.cfg.Open.Domain, Frame: s.highest(), Confirmed: s.negative, Want: s.probe})
+		s.out = append(s.out, &wire.Probe{ID: s.id, Domain: s.cfg.Open.Domain,
+			Frame: s.highest(), Confirmed: s.negative, Want: s.probe})
 	}
 	s.probe, s.confirm = false, false
 	s.arm(now)
