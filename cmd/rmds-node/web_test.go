@@ -73,6 +73,10 @@ func reader(t *testing.T, c *engine.Connection, channel string) {
 // stream sends readings until the test is over.
 func stream(t *testing.T, c *engine.Connection, every time.Duration) {
 	ch := c.Join("readings", engine.WriteOnly)
+	replies := &engine.Handler{Name: "replies", Func: func(context.Context, *engine.Tx, *engine.Message) error { return nil }}
+	if err := ch.HandleReplies(replies); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	t.Cleanup(func() { cancel(); done.Wait() })
@@ -127,7 +131,7 @@ func TestWebPage(t *testing.T) {
 	page.Wait(row("readers", "ship-aurora", "orders", "up to date"))
 	page.Wait(row("handlers", "stats", "readings"))
 	page.Wait(row("links", "sensor-north", "online", "from it"))
-	page.Wait(`document.querySelector("#topology svg").getAttribute("aria-label").includes("sensor-south is online, sends to this node")`)
+	page.Wait(`document.querySelector("#topology svg").getAttribute("aria-label").includes("sensor-south is online") && document.querySelector("#topology svg").getAttribute("aria-label").includes("sends to this node")`)
 	page.Wait(`document.querySelectorAll("#topology .t-flow").length >= 2`)
 
 	// A message that is a script becomes a dead letter, and its content is shown as what it is: text.

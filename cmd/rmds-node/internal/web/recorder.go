@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,24 +13,32 @@ const (
 	maxSamples = 600 // ten minutes, a second apart
 	maxSeries  = 200 // readers, or handlers, whose figures are kept; others have none
 	maxEvents  = 300
+
+	// An event like one of the last nearEvents, of the same kind, node and channel and within sameEvents of it, takes
+	// its place: a flood of one kind does not wash away what else has happened.
+	nearEvents = 16
+	sameEvents = time.Minute
 )
 
 // Recorder keeps the newest status of a node, its figures over the last minutes, and its newest events, in memory.
 // Its methods may be called from any goroutine.
 type Recorder struct {
-	mu       sync.Mutex
-	status   admin.Status
-	at       time.Time // of status
-	number   int64     // of the newest sample, from 1
-	node     [maxSamples]nodeSample
-	readers  map[ReaderKey]*series
-	handlers map[string]*series
-	events   []Event
+	mu        sync.Mutex
+	status    admin.Status
+	at        time.Time // of status
+	number    int64     // of the newest sample, from 1
+	node      [maxSamples]nodeSample
+	readers   map[ReaderKey]*series
+	handlers  map[string]*series
+	events    []Event // by rising ID
+	lastEvent int64
 }
 
 // Event is something that an operator should hear of.
 type Event struct {
-	ID      int64     `json:"id"` // rising by 1, from 1 at the start of the process
+	ID      int64     `json:"id"`    // rising, from 1 at the start of the process
+	First   int64     `json:"first"` // ID of the first event that this one stands for: it replaces an earlier one with the same First
+	Count   int       `json:"count"` // how many it stands for, the last of which it shows
 	At      time.Time `json:"at"`
 	Kind    string    `json:"kind"`
 	Node    string    `json:"node,omitempty"`
@@ -63,16 +72,23 @@ func NewRecorder() *Recorder {
 	return &Recorder{readers: map[ReaderKey]*series{}, handlers: map[string]*series{}}
 }
 
-// Event takes an event; its ID is given here.
+// Event takes an event; ID, First and Count are given here.
 func (r *Recorder) Event(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.ID = 1
-	if n := len(r.events); n > 0 {
-		e.ID = r.events[n-1].ID + 1
+	r.lastEvent++
+	e.ID, e.First, e.Count = r.lastEvent, r.lastEvent, 1
+	n := len(r.events)
+	for i := n - 1; i >= max(n-nearEvents, 0); i-- {
+		o := &r.events[i]
+		if o.Kind == e.Kind && o.Node == e.Node && o.Channel == e.Channel && e.At.Sub(o.At).Abs() < sameEvents {
+			e.First, e.Count = o.First, o.Count+1
+			r.events = slices.Delete(r.events, i, i+1)
+			break
+		}
 	}
 	if len(r.events) == maxEvents {
-		r.events = append(r.events[:0], r.events[1:]...)
+		r.events = slices.Delete(r.events, 0, 1)
 	}
 	r.events = append(r.events, e)
 }

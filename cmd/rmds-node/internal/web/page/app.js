@@ -26,8 +26,10 @@ async function round() {
   const restarted = view.status && view.status.run !== status.run;
   if (!hist.add(history)) hist.add(await get("history?after=0"));
   if (restarted) view.events = (await get("events?after=0")).events;
-  else view.events.push(...fresh.events);
-  view.events.splice(0, view.events.length - 300);
+  else {
+    const replaced = new Set(fresh.events.map((e) => e.first));
+    view.events = [...view.events.filter((e) => !replaced.has(e.first)), ...fresh.events].slice(-300);
+  }
   const seen = `${status.run} ${status.dead} ${status.dead_kept}`;
   if (seen !== view.deadSeen) {
     const page = await get("dead");
@@ -120,7 +122,7 @@ function scene(st, now) {
   return [self, st.peers.map((p) => {
     const key = p.node;
     return { node: p.node, online: p.online, state: p.state, heard: since(p.last_heard, now), queued: p.queued,
-      out: p.readers.length > 0, in: p.handled > 0 || p.links.some((l) => !l.out),
+      out: p.readers.length > 0, reads: p.readers.some((r) => r.channel), in: p.handled > 0 || p.links.some((l) => !l.out),
       channels: [...new Set([...p.readers.map((r) => r.channel), ...p.links.flatMap((l) => (l.out ? [] : l.channels))].filter(Boolean))],
       outRate: speed(`out ${key}`, p.readers.reduce((n, r) => n + r.count, 0), st.run), inRate: speed(`in ${key}`, p.handled, st.run) };
   })];

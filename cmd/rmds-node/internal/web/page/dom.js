@@ -9,7 +9,7 @@ function fill(e, attributes, children) {
     else if (value === true) e.setAttribute(name, "");
     else if (value !== false && value != null) e.setAttribute(name, value);
   }
-  e.append(...children.flat().filter((c) => c != null && c !== false));
+  e.append(...children.flat(Infinity).filter((c) => c != null && c !== false));
   return e;
 }
 

@@ -87,10 +87,16 @@ export function links(st, now) {
 const MOODS = { connected: "ok", storage_ok: "ok", member_joined: "ok", disconnected: "warn", member_left: "warn", bus_error: "warn", gap: "warn" };
 
 export function events(list) {
-  keep($("events"), [...list].reverse(), (e) => e.id,
-    (e) => h("li", null, h("time", { datetime: e.at }, clock(Date.parse(e.at))),
-      h("span", { class: `badge ${MOODS[e.kind] ?? "bad"}` }, e.kind.replaceAll("_", " ")),
-      h("span", { class: "what" }, [e.node, e.channel].filter(Boolean).join(" · ")), h("span", { class: "words" }, e.text)));
+  keep($("events"), [...list].reverse(), (e) => e.first,
+    (e) => h("li", null, h("span", { class: `badge ${MOODS[e.kind] ?? "bad"}` }, e.kind.replaceAll("_", " ")),
+      h("span", { class: "what" }, [e.node, e.channel].filter(Boolean).join(" · ")), h("span", { class: "times" }), h("time"), h("span", { class: "words" })),
+    (li, e) => {
+      const [, , times, time, words] = li.children;
+      set(times, e.count > 1 ? `${count(e.count)} times, the last one:` : "");
+      set(time, clock(Date.parse(e.at)));
+      attr(time, "datetime", e.at);
+      set(words, e.text);
+    });
 }
 
 export function dead(list, count_, load) {

@@ -5,12 +5,12 @@ import { count, plural, rate, span } from "./words.js";
 
 const MOST = 8; // nodes on one side; the rest is summed up
 
-// parts splits the peers into those that this node gets from and those that it sends to; one that does both is on both
-// sides of nobody: it stands with the readers and has two lines.
+// sides splits the peers into those that this node gets messages from and those that read its channels. One that does
+// both stands with the readers; replies alone make no reader.
 function sides(peers) {
   const from = [], to = [];
   for (const p of peers) {
-    if (p.in && !p.out) from.push(p);
+    if (p.in && !p.reads) from.push(p);
     else to.push(p);
   }
   return [fold(from), fold(to)];
