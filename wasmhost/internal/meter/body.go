@@ -8,8 +8,8 @@ func (w *rewriter) function(r *reader, t FuncType) []byte {
 	for range groups {
 		locals += uint64(r.u32())
 		r.valType()
-		if locals > maxFunctionLocals {
-			r.failOver("a function of more than %d locals", maxFunctionLocals)
+		if locals > MaxFunctionLocals {
+			r.failOver("a function of more than %d locals", MaxFunctionLocals)
 		}
 		if r.err != nil {
 			return nil
