@@ -14,6 +14,10 @@ const fuelSlice = 1 << 20
 // importCost is the fuel of one call of a host function, so that a guest that does nothing else is asked after 64 of them.
 const importCost = fuelSlice / 64
 
+// pinAfter is how much wall time counts as processor time before the thread's clock takes over: a thread of its own
+// makes every switch between goroutines dearer, so calls that are soon over do without.
+const pinAfter = 5 * time.Millisecond
+
 // call is one run of a guest function: a message, or the initialisation of an instance (msg is nil).
 type call struct {
 	ctx      context.Context
@@ -54,22 +58,25 @@ func (m *Module) newCall(ctx context.Context, msg *Msg, effects Effects) (contex
 
 // refill is what the metered guest calls when its fuel is spent: it returns more or does not return.
 func (c *call) refill() uint64 {
-	c.check()
-	c.watch.pin()
+	if c.check() > pinAfter {
+		c.watch.pin()
+	}
 	return fuelSlice
 }
 
-// check ends the guest if its time is up.
-func (c *call) check() {
+// check ends the guest if its time is up, and returns the processor time so far.
+func (c *call) check() time.Duration {
 	if err := c.ctx.Err(); err != nil {
 		c.abort(context.Cause(c.ctx))
 	}
 	if !time.Now().Before(c.deadline) {
 		c.abort(fmt.Errorf("%w: %v", ErrTimeout, c.mod.limits.Timeout))
 	}
-	if c.watch.read() > c.mod.limits.CPU {
+	cpu := c.watch.read()
+	if cpu > c.mod.limits.CPU {
 		c.abort(fmt.Errorf("%w: %v", ErrCPU, c.mod.limits.CPU))
 	}
+	return cpu
 }
 
 // abort ends the guest from within a host function.
