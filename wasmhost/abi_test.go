@@ -178,7 +178,8 @@ func TestDocumentedNumbers(t *testing.T) {
 		fmt.Sprintf("counts %d bytes more", logLineCost),
 		fmt.Sprintf("at most %d bytes at a time", maxRandom),
 		fmt.Sprintf("at most %d elements", maxTableElements),
-		fmt.Sprintf("at most %d locals and %d bytes", meter.MaxFunctionLocals, meter.MaxFunctionBytes),
+		fmt.Sprintf("at most %d locals, %d branches, %d blocks inside one another and %d bytes",
+			meter.MaxFunctionLocals, meter.MaxBranches, meter.MaxDepth, meter.MaxFunctionBytes),
 		"after 10,000 messages", // recycleCalls
 	} {
 		if !strings.Contains(text, want) {

@@ -2,8 +2,10 @@ package wasmhost
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // BenchmarkCall is the floor: a handler that reads 1 KiB and replies with it.
@@ -35,4 +37,27 @@ func benchmark(b *testing.B, g guest) {
 			b.Fatal(o)
 		}
 	}
+}
+
+// BenchmarkStop stops a computing guest at its deadline, and reports by how much it is missed and how long a garbage
+// collection that starts meanwhile takes.
+func BenchmarkStop(b *testing.B) {
+	const timeout = 20 * time.Millisecond
+	g := loadWAT(b, `(func (export "rmds_handle") (result i32) loop br 0 end unreachable)`,
+		func(l *Limits, _ *Settings) { l.Timeout = timeout })
+	var late, collect time.Duration
+	for b.Loop() {
+		done := make(chan time.Duration)
+		go func() {
+			start := time.Now()
+			g.Call(context.Background(), message(""), newEffects())
+			done <- time.Since(start) - timeout
+		}()
+		start := time.Now()
+		runtime.GC()
+		collect += time.Since(start)
+		late += <-done
+	}
+	b.ReportMetric(float64(late.Microseconds())/float64(b.N), "µs-late")
+	b.ReportMetric(float64(collect.Microseconds())/float64(b.N), "µs-gc")
 }

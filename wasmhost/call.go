@@ -24,6 +24,7 @@ type call struct {
 	mod      *Module
 	msg      *Msg
 	effects  Effects
+	started  time.Time
 	deadline time.Time
 	watch    stopwatch
 	stop     error // why the host ended the guest
@@ -45,12 +46,11 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // newCall starts the clocks of a call.
 func (m *Module) newCall(ctx context.Context, msg *Msg, effects Effects) (context.Context, *call) {
-	c := &call{mod: m, msg: msg, effects: effects}
-	c.deadline = time.Now().Add(m.limits.Timeout)
+	c := &call{ctx: ctx, mod: m, msg: msg, effects: effects, started: time.Now()}
+	c.deadline = c.started.Add(m.limits.Timeout)
 	if msg != nil && !msg.Deadline.IsZero() && msg.Deadline.Before(c.deadline) {
 		c.deadline = msg.Deadline
 	}
-	c.ctx = ctx
 	c.log.c = c
 	c.watch.begin()
 	return context.WithValue(ctx, callKey{}, c), c
@@ -67,10 +67,10 @@ func (c *call) refill() uint64 {
 // check ends the guest if its time is up, and returns the processor time so far.
 func (c *call) check() time.Duration {
 	if err := c.ctx.Err(); err != nil {
-		c.abort(context.Cause(c.ctx))
+		c.abort(err)
 	}
 	if !time.Now().Before(c.deadline) {
-		c.abort(fmt.Errorf("%w: %v", ErrTimeout, c.mod.limits.Timeout))
+		c.abort(fmt.Errorf("%w after %v", ErrTimeout, time.Since(c.started).Round(time.Millisecond)))
 	}
 	cpu := c.watch.read()
 	if cpu > c.mod.limits.CPU {

@@ -31,6 +31,8 @@ var sectionOrder = [...]byte{secType, secImport, secFunction, secTable, secMemor
 const (
 	MaxFunctionLocals = 50_000
 	MaxFunctionBytes  = 8 << 20
+	MaxDepth          = 4096   // of blocks inside one another
+	MaxBranches       = 20_000 // of one function, a br_table's targets each counted
 
 	maxValues       = 1000    // parameters or results of a function type
 	maxModuleLocals = 8 << 20 // of all functions together
