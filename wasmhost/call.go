@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -106,6 +108,11 @@ func (c *call) sleep(ns int64) {
 func (c *call) failure(err error) error {
 	if c.stop != nil {
 		return c.withStderr(c.stop)
+	}
+	var bug runtime.Error
+	if errors.As(err, &bug) { // of a host function or of Effects: wazero recovers and adds the stack
+		c.log.write(slog.LevelError, "a host function panicked", "error", err)
+		return fmt.Errorf("a host function panicked: %w", bug)
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = strings.TrimPrefix(text, "wasm error: ")

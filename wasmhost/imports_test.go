@@ -277,6 +277,18 @@ func TestErrorsOfEffects(t *testing.T) {
 	}
 }
 
+func TestEffectsThatPanic(t *testing.T) {
+	fx := newEffects()
+	fx.kv = nil // a write to it panics
+	_, g, o := (&script{}).call("kv_set", "k", "v").run(t, message(""), fx)
+	if o.Kind != Failed || errors.Is(o.Err, ErrTrap) || !strings.Contains(o.Reason, "a host function panicked") {
+		t.Errorf("%v", o)
+	}
+	if log := g.log.String(); !strings.Contains(log, "imports_test.go") && !strings.Contains(log, "host_test.go") {
+		t.Errorf("no stack in the log: %s", log)
+	}
+}
+
 func TestInitMayOnlyLook(t *testing.T) {
 	s := (&script{}).call("msg_get", "content", buffer(8)).call("cfg_get", "a", buffer(8)).call("kv_get", "k", buffer(8)).
 		call("kv_set", "k", "v").call("kv_del", "k").call("kv_next", "", buffer(8)).call("reply", "x").call("send", "out", "x").
