@@ -44,6 +44,7 @@ type Config struct {
 	OnEvent func(Event)                    // called for every Event, from one goroutine; must not block; nil means none
 	Fault   func(operation string) error   // fault injection by operation name for tests; nil means none
 	bus     func(*Config) (busLink, error) // test seam: another bus than NATS
+	sync    string                         // test seam: PRAGMA synchronous; empty means FULL
 }
 
 // NATSOptions says how to authenticate to NATS. At most one of the credential kinds may be set.

@@ -1,10 +1,10 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/getevo/rmds/engine/internal/link"
@@ -26,6 +26,9 @@ type domain struct {
 	c      *Connection
 	sender string
 	name   string
+
+	link    *inLink     // the loop's goroutine only
+	touched atomic.Bool // the loop knows already that there is progress
 
 	mu        sync.Mutex
 	queue     []item
@@ -49,6 +52,7 @@ type item struct {
 	lineage    []store.Run
 	run        uint64
 	membership uint64
+	channel    string // of the membership; "" for addressed records
 	first      bool
 	gen        uint64
 	offset     int64 // to be added to the sender's stamps to compare them with this node's clock
@@ -76,6 +80,20 @@ func (d *domain) restart(gen uint64) (quiet bool) {
 	}
 	d.gen, d.processed, d.broken, d.notBefore, d.negatives = gen, 0, false, time.Time{}, nil
 	return true
+}
+
+// drop empties the queue: its link is gone.
+func (d *domain) drop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = nil
+}
+
+// quiet reports whether no handler runs and no commit is pending.
+func (d *domain) quiet() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.running && d.inCommit == 0
 }
 
 func (d *domain) deliver(items []item) {
@@ -206,6 +224,9 @@ func (d *domain) attempt(it *item, epoch uint64, t *taker) {
 	m := newMessage(it.run, d.sender, &it.d.Record, n)
 	u, v, unlock := t.run(d.c, m, &it.d.Record, epoch)
 	defer unlock()
+	if v.err != nil && d.c.ctx.Err() != nil {
+		return // the node is closing: no attempt
+	}
 	if v.err == nil {
 		if d.attempts[key] > 0 {
 			u.undo = append(u.undo, key)
@@ -254,22 +275,18 @@ func (d *domain) finish(it *item, epoch uint64, u *unit) {
 	u.handled = &advance{sender: d.sender, lineage: it.lineage, membership: it.membership, run: run, prev: prev, seq: seq, first: it.first, epoch: epoch}
 	u.bytes += len(rec.Content) / 8
 	gen := it.gen
-	kv := u.kv
-	stores := u.kvStores()
 	u.done = func(err error) {
 		if err == nil {
-			for _, k := range stores {
-				k.committed(kv)
-			}
+			u.committed()
 		}
 		d.finished(gen, err)
 	}
 	d.mu.Lock()
 	d.inCommit++
 	d.mu.Unlock()
-	d.c.stage(u)
+	u.stage()
 	if err := d.c.commit.add(u); err != nil {
-		d.c.unstage(u)
+		u.unstage()
 		d.finished(gen, err)
 		return
 	}
@@ -301,8 +318,8 @@ func (d *domain) skipUnit(it *item) *unit {
 	s := it.d.Skip
 	d.c.count.gaps.Add(1)
 	text := fmt.Sprintf("%d message(s) of %s will never come: %s (seq %d to %d)", s.Count, d.sender, s.Reason, s.Prev+1, s.To)
-	d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: s.Member, Text: text})
-	return &unit{events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: s.Member, Text: text}}}
+	d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: it.channel, Text: text})
+	return &unit{events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: it.channel, Text: text}}}
 }
 
 // deadUnit sets the record aside; the position moves past it in the same transaction (P22).
@@ -316,81 +333,4 @@ func (d *domain) deadUnit(it *item, reason, detail string, attempts int) *unit {
 	return &unit{dead: []store.Dead{{At: d.c.wall().UnixNano(), Side: "receiver", Sender: d.sender, Run: it.run, Seq: rec.Seq,
 		Channel: rec.Channel, ToNode: rec.To, Reader: d.c.cfg.NodeID, Reason: reason, Detail: detail, Handler: d.c.handlerName(rec.Channel),
 		Attempts: attempts, Created: rec.Created, Headers: encodeHeaders(rec.Headers), Content: rec.Content}}}
-}
-
-// taker is who handles a record: a waiting Request, a function with Ack, or transactional handlers in order.
-type taker struct {
-	wait     chan<- *Message
-	fn       func(*Message)
-	handlers []*boundHandler
-	ch       *Channel
-}
-
-func (t *taker) permits(sender string) bool { return t.ch == nil || t.ch.permitsWriter(sender) }
-
-func (t *taker) maxAttempts(def int) int {
-	for _, b := range t.handlers {
-		if b.h.MaxAttempts > 0 {
-			return b.h.MaxAttempts
-		}
-	}
-	return def
-}
-
-// run makes one attempt. unlock must be called after the unit was handed to the committer: the stores of the handlers
-// stay locked until then, so that commits keep the order of runs.
-func (t *taker) run(c *Connection, m *Message, rec *wire.Record, epoch uint64) (u *unit, v verdict, unlock func()) {
-	switch {
-	case t.wait != nil:
-		t.wait <- m // capacity 1, and taken out of the table: never blocks
-		return &unit{}, verdict{}, func() {}
-	case t.fn != nil:
-		return &unit{}, t.call(c, m), func() {}
-	}
-	u = &unit{}
-	locked := lockStores(t.handlers)
-	unlock = func() {
-		for _, k := range locked {
-			k.run.Unlock()
-		}
-	}
-	for _, b := range t.handlers {
-		b.forget(epoch)
-		tx := &Tx{conn: c, kv: b.kv, sends: b.h.Sends, msg: rec, run: m.ID.Run, from: m.Sender, hops: rec.Hops + 1, now: c.wall().UnixNano()}
-		if err := runHandler(c.ctx, b.h, tx, m); err != nil {
-			return u, verdict{err: err}, unlock
-		}
-		u.merge(c, tx, m)
-		c.stageStore(b.kv, tx)
-	}
-	return u, verdict{}, unlock
-}
-
-var errAckTimeout = errors.New("no Ack within ACKTimeout")
-
-// call runs an OnMessage function and waits for its answer, and for its return.
-func (t *taker) call(c *Connection, m *Message) (v verdict) {
-	m.token = newAttemptToken()
-	m.reply = func(content []byte) error { return c.reply(m, content) }
-	timer := time.AfterFunc(c.cfg.ACKTimeout, func() {
-		if m.token.answer(verdict{err: errAckTimeout}) == nil {
-			c.log.Warn("handler gave no Ack in time", "channel", m.Channel, "message", m.ID.String(), "timeout", c.cfg.ACKTimeout)
-		}
-	})
-	defer timer.Stop()
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				_ = m.token.answer(verdict{err: fmt.Errorf("handler panicked: %v", p)}) // an earlier Ack stands
-			}
-		}()
-		t.fn(m)
-	}()
-	select {
-	case v = <-m.token.ch:
-		return v
-	case <-c.stopping:
-		m.token.expire()
-		return verdict{err: context.Canceled}
-	}
 }

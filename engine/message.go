@@ -69,7 +69,9 @@ func newMessage(run uint64, sender string, r *wire.Record, attempt int) *Message
 func (m *Message) Ack() error { return m.answer(verdict{}) }
 
 // Nak asks for another attempt after the delay, or after the usual back-off if it is zero. It counts as an attempt.
-func (m *Message) Nak(delay time.Duration) error { return m.answer(verdict{err: RetryAfter(delay, "nak")}) }
+func (m *Message) Nak(delay time.Duration) error {
+	return m.answer(verdict{err: RetryAfter(delay, "nak")})
+}
 
 // Reject sets the message aside as a dead letter with this reason and goes on to the next one.
 func (m *Message) Reject(reason string) error { return m.answer(verdict{err: Rejected(reason)}) }

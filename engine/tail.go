@@ -14,6 +14,7 @@ type block struct {
 	recs        []wire.Record // contents alias raw
 	body        wire.Body
 	raw         int // bytes of the body unpacked
+	streams     []store.StreamPart
 }
 
 func recordSize(r *wire.Record) int {
@@ -26,29 +27,35 @@ func recordSize(r *wire.Record) int {
 
 func newBlock(recs []wire.Record, compress bool) *block {
 	raw := wire.AppendBlock(make([]byte, 0, 64<<10), recs)
-	return &block{first: recs[0].Seq, last: recs[len(recs)-1].Seq, recs: recs, body: wire.Pack(nil, raw, compress), raw: len(raw)}
+	return &block{first: recs[0].Seq, last: recs[len(recs)-1].Seq, recs: recs, body: wire.Pack(nil, raw, compress), raw: len(raw),
+		streams: streamParts(recs)}
+}
+
+// streamParts counts the records of each stream, in order of appearance.
+func streamParts(recs []wire.Record) []store.StreamPart {
+	var parts []store.StreamPart
+	index := map[streamKey]int{}
+	for i := range recs {
+		r := &recs[i]
+		k := streamOf(r)
+		j, ok := index[k]
+		if !ok {
+			j = len(parts)
+			index[k] = j
+			parts = append(parts, store.StreamPart{Channel: k.channel, To: k.to, First: r.Seq})
+		}
+		parts[j].Count++
+		parts[j].Bytes += int64(len(r.Content))
+		parts[j].Last = r.Seq
+	}
+	return parts
 }
 
 // stored is the block as the store keeps it.
 func (b *block) stored() store.Block {
-	s := store.Block{First: b.first, Last: b.last, Count: len(b.recs), Enc: b.body.Enc, RawLen: b.body.RawLen, Body: b.body.Data}
-	index := map[[2]string]int{}
+	s := store.Block{First: b.first, Last: b.last, Count: len(b.recs), Enc: b.body.Enc, RawLen: b.body.RawLen, Body: b.body.Data, Streams: b.streams}
 	for i := range b.recs {
-		r := &b.recs[i]
-		s.CreatedHi = max(s.CreatedHi, r.Created)
-		k := [2]string{r.Channel, ""}
-		if r.To != "" {
-			k = [2]string{"", r.To}
-		}
-		j, ok := index[k]
-		if !ok {
-			j = len(s.Streams)
-			index[k] = j
-			s.Streams = append(s.Streams, store.StreamPart{Channel: k[0], To: k[1], First: r.Seq})
-		}
-		s.Streams[j].Count++
-		s.Streams[j].Bytes += int64(len(r.Content))
-		s.Streams[j].Last = r.Seq
+		s.CreatedHi = max(s.CreatedHi, b.recs[i].Created)
 	}
 	return s
 }
@@ -64,7 +71,7 @@ func loadBlock(s *store.StoredBlock) (*block, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &block{first: s.First, last: s.Last, recs: recs, body: body, raw: len(raw)}, nil
+	return &block{first: s.First, last: s.Last, recs: recs, body: body, raw: len(raw), streams: streamParts(recs)}, nil
 }
 
 // maxStoredBlock bounds what a block may unpack to: the largest message and its neighbours.
@@ -116,6 +123,13 @@ func (t *tail) after(seq int64, max int) (blocks []*block, ok bool) {
 	}
 	i := sort.Search(len(t.blocks), func(i int) bool { return t.blocks[i].last > seq })
 	return t.blocks[i:min(i+max, len(t.blocks))], true
+}
+
+// reset forgets all blocks: the log has some that were never here.
+func (t *tail) reset(last int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocks, t.bytes, t.last = nil, 0, last
 }
 
 func (t *tail) lastSeq() int64 { t.mu.Lock(); defer t.mu.Unlock(); return t.last }

@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/getevo/rmds/engine/internal/bus"
+	"github.com/getevo/rmds/engine/internal/store"
+)
+
+// busLink is the bus as the engine uses it.
+type busLink = bus.Bus
+
+// tailBytes bounds the newest part of the log that is kept in memory.
+const tailBytes = 32 << 20
+
+// Connection is one node: its database, its handlers and its links to other nodes. Its methods may be called from any
+// goroutine. Close it, or the next start counts as one after a crash.
+type Connection struct {
+	// Mgmt answers questions about this node and the nodes around it.
+	Mgmt *Mgmt
+
+	cfg     Config
+	log     *slog.Logger
+	wall    func() time.Time
+	st      *store.Store
+	bus     busLink
+	run     uint64
+	lineage []store.Run
+	unclean bool // the node before this start ended without Close
+
+	tail   *tail
+	ledger *ledger
+	commit *committer
+	loop   *loop
+	events *eventQueue
+	count  counters
+
+	ctx      context.Context // ends with Close; handlers see it
+	cancel   context.CancelFunc
+	stopping chan struct{}
+	closing  sync.Once
+	closed   chan struct{}
+	closeErr error
+	domains  sync.WaitGroup
+
+	version atomic.Uint64 // of what this node reads: sent in presence and accepts
+
+	mu       sync.RWMutex
+	channels map[string]*Channel
+	kvs      map[string]*kvStore
+	waiters  map[string]chan *Message // Requests by the id they wait for an answer to
+	trouble  map[string]string        // what is wrong now, by kind
+}
+
+// counters since the start of this node.
+type counters struct {
+	accepted, delivered, rejected, handled, retries, dead, negative, gaps, resets, corrupt atomic.Int64
+}
+
+// New opens the node's database and starts it. It does not wait for NATS: messages sent meanwhile wait in the log.
+// Errors wrap ErrConfig for a bad value, naming the field, or tell what is wrong with the database.
+func New(config *Config, opts ...Option) (*Connection, error) {
+	if config == nil {
+		config = DefaultConfig()
+	}
+	cfg := *config
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := newConnection(cfg)
+	if err := c.openStore(); err != nil {
+		return nil, err
+	}
+	if err := c.start(); err != nil {
+		c.cancel()
+		return nil, errors.Join(err, c.st.Close())
+	}
+	return c, nil
+}
+
+func newConnection(cfg Config) *Connection {
+	c := &Connection{cfg: cfg, log: cfg.Logger, wall: cfg.Wall, stopping: make(chan struct{}), closed: make(chan struct{}),
+		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]string{}}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	c.log = c.log.With("node", cfg.NodeID)
+	if c.wall == nil {
+		c.wall = time.Now
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.version.Store(1)
+	c.Mgmt = &Mgmt{c: c, Self: cfg.NodeID}
+	return c
+}
+
+// openStore opens the database and starts a run in it (P1).
+func (c *Connection) openStore() error {
+	path := strings.ReplaceAll(c.cfg.StoragePath, "{nodeID}", c.cfg.NodeID)
+	st, err := store.Open(path, store.Options{Hook: c.cfg.Fault, Sync: c.cfg.sync})
+	if err != nil {
+		return fmt.Errorf("rmds: open %s: %w", path, err)
+	}
+	if err = st.SetNodeID(c.cfg.NodeID); err == nil {
+		c.run = randomID()
+		c.lineage, c.unclean, err = st.StartRun(c.run, c.wall())
+	}
+	if err == nil {
+		c.ledger, err = newLedger(st)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("rmds: open %s: %w", path, err), st.Close())
+	}
+	c.st = st
+	return nil
+}
+
+// start connects to the bus and starts the goroutines.
+func (c *Connection) start() error {
+	next, err := c.st.NextSeq()
+	if err != nil {
+		return fmt.Errorf("rmds: read the log: %w", err)
+	}
+	c.tail = newTail(tailBytes, next-1)
+	c.events = newEventQueue(c.cfg.OnEvent)
+	c.commit = newCommitter(c.st, c.tail, next, c.cfg.EnableCompression, c.wall)
+	c.loop = newLoop(c)
+	c.commit.cursors = c.ledger.takeDirty
+	c.commit.discard = c.dropOverlays
+	c.commit.onError = c.storageTrouble
+	c.commit.appended = c.ledger.appended
+	c.commit.landed = func() error { return c.ledger.load(c.st) }
+	c.commit.grew = c.loop.logGrew
+	if err := c.loop.loadPeers(); err != nil {
+		c.events.close()
+		return err
+	}
+	connect := c.cfg.bus
+	if connect == nil {
+		connect = c.connectNATS
+	}
+	if c.bus, err = connect(&c.cfg); err != nil {
+		c.events.close()
+		return fmt.Errorf("rmds: connect: %w", err)
+	}
+	go c.commit.run()
+	go c.loop.run()
+	if err := c.loop.listen(); err != nil {
+		return errors.Join(err, c.Close())
+	}
+	return nil
+}
+
+func (c *Connection) connectNATS(cfg *Config) (busLink, error) {
+	return bus.NATS(bus.NATSOptions{Servers: cfg.NATSServers, InProcess: cfg.InProc, Name: "rmds " + cfg.NodeID, Logger: c.log,
+		CredsFile: cfg.NATS.CredsFile, NKeyFile: cfg.NATS.NKeyFile, User: cfg.NATS.User, Password: cfg.NATS.Password,
+		Token: cfg.NATS.Token, TLS: cfg.NATS.TLS})
+}
+
+// NodeID returns the node's name.
+func (c *Connection) NodeID() string { return c.cfg.NodeID }
+
+// Close ends the node: running handlers are told by their context and waited for, what they finished is committed and
+// acknowledged, other nodes are told. It is no leave: what is sent meanwhile waits for the next start. Later calls wait
+// for the first and return its result.
+func (c *Connection) Close() error {
+	c.closing.Do(func() {
+		defer close(c.closed)
+		close(c.stopping)
+		c.cancel()
+		c.loop.closeDomains()
+		c.domains.Wait()
+		c.commit.close()
+		c.loop.stop()
+		c.bus.Close()
+		c.events.close()
+		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close())
+	})
+	<-c.closed
+	return c.closeErr
+}
+
+// Unsubscribe is Close. It does not leave the channels; Channel.Unsubscribe does.
+func (c *Connection) Unsubscribe() error { return c.Close() }
+
+// channel returns a joined channel or nil.
+func (c *Connection) channel(name string) *Channel {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.channels[name]
+}
+
+// expiry is the TTL of a message that states none itself.
+func (c *Connection) expiry(channel string) time.Duration {
+	if ch := c.channel(channel); ch != nil && ch.opts.expiry != nil {
+		return *ch.opts.expiry
+	}
+	return c.cfg.MessageExpiry
+}
+
+// kvStore returns the overlay of a handler's store, the same one for every user of the name.
+func (c *Connection) kvStore(name string) *kvStore {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.kvs[name]
+	if k == nil {
+		k = newKVStore(name, c.st)
+		c.kvs[name] = k
+	}
+	return k
+}
+
+// dropOverlays forgets what was staged for commits that will not happen.
+func (c *Connection) dropOverlays() {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, k := range c.kvs {
+		k.drop()
+	}
+}
+
+func (c *Connection) storageTrouble(err error, again bool) {
+	if again {
+		c.setTrouble("storage", "")
+		c.emit(Event{Kind: "storage_ok", Text: "storage works again"})
+		return
+	}
+	c.setTrouble("storage", err.Error())
+	c.emit(Event{Kind: "storage_failed", Text: err.Error()})
+}
+
+// setTrouble notes what is wrong, for Status; an empty text ends it.
+func (c *Connection) setTrouble(kind, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if text == "" {
+		delete(c.trouble, kind)
+	} else {
+		c.trouble[kind] = text
+	}
+}
+
+// commitNow commits a unit and waits for it.
+func (c *Connection) commitNow(u *unit) error {
+	done := make(chan error, 1)
+	u.done = func(err error) { done <- err }
+	if err := c.commit.add(u); err != nil {
+		return err
+	}
+	return <-done
+}
+
+// touch tells the loop that a domain has made progress.
+func (c *Connection) touch(d *domain) { c.loop.touch(d) }
+
+// randomID returns a random number that is never 0.
+func randomID() uint64 {
+	var b [8]byte
+	for {
+		crand.Read(b[:]) // never fails: crypto/rand ends the program instead
+		if id := binary.LittleEndian.Uint64(b[:]); id != 0 {
+			return id
+		}
+	}
+}

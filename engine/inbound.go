@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/getevo/rmds/engine/internal/link"
+	"github.com/getevo/rmds/engine/internal/store"
+	"github.com/getevo/rmds/engine/internal/wire"
+)
+
+// windowBytes is what a link admits beyond the largest message, so that one reassembly always fits (P11).
+const windowBytes = 4 << 20
+
+// inLink is the receiving end of one domain of one peer.
+type inLink struct {
+	p       *peer
+	domain  string
+	id      wire.LinkID
+	d       *domain
+	r       *link.Receiver
+	accept  *wire.Accept
+	lineage []store.Run
+	offset  int64                // added to the sender's stamps
+	have    map[uint64]*position // by membership
+	heard   time.Time
+	next    time.Time
+	dirty   bool
+}
+
+// position is how far a membership has come on the open link: handed to the domain, not yet on disk.
+type position struct {
+	seq     int64
+	known   bool // the receiver has a position, or has taken the first record without one
+	channel string
+}
+
+// onData takes a frame from a sender.
+func (l *loop) onData(from string, f wire.Frame) {
+	if from == l.c.cfg.NodeID {
+		return
+	}
+	now := time.Now()
+	p := l.peer(from)
+	var domain string
+	var id wire.LinkID
+	switch f := f.(type) {
+	case *wire.Open:
+		p.onOpen(f, now)
+		return
+	case *wire.Data:
+		domain, id = f.Domain, f.ID
+	case *wire.Skip:
+		domain, id = f.Domain, f.ID
+	case *wire.Probe:
+		domain, id = f.Domain, f.ID
+	default:
+		return
+	}
+	in := p.in[domain]
+	if in == nil || in.id != id {
+		if in == nil || id.Run != in.id.Run || id.Number >= in.id.Number { // a link of a former life of this node (P6)
+			p.answer(&wire.Reset{ID: id, Domain: domain, Reason: "unknown link"})
+		}
+		return
+	}
+	in.heard, in.dirty = now, true
+	delivered, err := in.r.OnFrame(now, f)
+	if err != nil {
+		in.reset(err.Error())
+		return
+	}
+	in.deliver(delivered)
+}
+
+func (p *peer) answer(f wire.Frame) {
+	c := p.l.c
+	p.l.publish(c.cfg.NATSPrefix+"ack."+p.node+"."+c.cfg.NodeID, f)
+}
+
+// onOpen answers a sender that wants to begin.
+func (p *peer) onOpen(f *wire.Open, now time.Time) {
+	c := p.l.c
+	if !validDomain(f.Domain) || len(f.Lineage) == 0 || f.Lineage[len(f.Lineage)-1].Run != f.ID.Run {
+		return
+	}
+	if in := p.in[f.Domain]; in != nil {
+		switch {
+		case in.id.Run == f.ID.Run && f.ID.Number < in.id.Number:
+			return // late
+		case in.id.Run == f.ID.Run && f.ID.Number == in.id.Number:
+			p.answer(in.accept) // the accept was lost
+			return
+		case in.id.Run != f.ID.Run && !descends(f.Lineage, in.id.Run) && now.Sub(in.heard) < c.cfg.NodeOfflineTimeout:
+			text := "another node of this name is connected (run " + runText(in.id.Run) + "): give one of them an id of its own"
+			c.setTrouble("identity_conflict", p.node+": "+text)
+			c.emit(Event{Kind: "identity_conflict", Node: p.node, Text: text})
+			p.answer(&wire.Refuse{ID: f.ID, Domain: f.Domain, Reason: text})
+			return
+		}
+		delete(p.in, f.Domain)
+		in.d.link = nil
+	}
+	d := p.domain(f.Domain)
+	p.l.linkNumber++
+	if !p.quiet(f.Domain) || !d.restart(p.l.linkNumber) {
+		p.answer(&wire.Busy{ID: f.ID, Domain: f.Domain})
+		return
+	}
+	in, err := p.newInLink(f, d, p.l.linkNumber, now)
+	if err != nil {
+		c.log.Error("accept link", "peer", p.node, "err", err)
+		return // the sender asks again
+	}
+	p.in[f.Domain], d.link = in, in
+	p.answer(in.accept)
+}
+
+func validDomain(s string) bool {
+	channel, ok := strings.CutPrefix(s, domainChannel)
+	return s == domainStrict || s == domainAddressed || ok && CheckChannel(channel) == nil
+}
+
+func descends(lineage []wire.RunStart, run uint64) bool {
+	return slices.ContainsFunc(lineage, func(r wire.RunStart) bool { return r.Run == run })
+}
+
+// quiet reports whether every domain of the peer without an open link has finished what it was given: a membership that
+// has changed its domain is on one link only (P9).
+func (p *peer) quiet(except string) bool {
+	for name, d := range p.domains {
+		if name != except && p.in[name] == nil && !d.quiet() {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *peer) domain(name string) *domain {
+	d := p.domains[name]
+	if d == nil {
+		d = newDomain(p.l.c, p.node, name)
+		p.domains[name] = d
+		p.l.c.domains.Go(d.run)
+	}
+	return d
+}
+
+// newInLink reads this node's positions from disk, which alone are true, and states them.
+func (p *peer) newInLink(f *wire.Open, d *domain, gen uint64, now time.Time) (*inLink, error) {
+	c := p.l.c
+	in := &inLink{p: p, domain: f.Domain, id: f.ID, d: d, heard: now, have: map[uint64]*position{}, offset: c.wall().UnixNano() - f.Now}
+	in.id.Nonce = randomID()
+	for _, r := range f.Lineage {
+		in.lineage = append(in.lineage, store.Run{Run: r.Run, First: r.First})
+	}
+	rows, err := c.st.Positions(p.node)
+	if err != nil {
+		return nil, err
+	}
+	members, err := p.l.ownMembers()
+	if err != nil {
+		return nil, err
+	}
+	meta := c.st.Meta()
+	members = append(members, wire.Member{ID: meta.AddressedMembership, JoinedAt: meta.Created, Domain: domainAddressed})
+	mine := map[string]uint64{}
+	for i := range members {
+		m := &members[i]
+		m.Pos, m.HasPos = store.Resolve(rows, m.ID, in.lineage)
+		if m.Domain == f.Domain && !m.Dormant {
+			mine[m.Channel] = m.ID
+			in.have[m.ID] = &position{seq: m.Pos, known: m.HasPos, channel: m.Channel}
+		}
+	}
+	window := c.cfg.MaxMessageBytes + windowBytes
+	in.r = link.NewReceiver(link.ReceiverConfig{ID: in.id, Domain: f.Domain, Window: window, MaxMessage: c.cfg.MaxMessageBytes, Members: mine}, now)
+	in.accept = &wire.Accept{ID: in.id, Domain: f.Domain, StoreID: meta.StoreID, Run: c.run, Version: c.version.Load(), Now: c.wall().UnixNano(),
+		MaxMessage: c.cfg.MaxMessageBytes, Credit: in.r.Credit(), Members: members}
+	return in, nil
+}
+
+// deliver hands what has arrived in order to the domain, each with the position it moves.
+func (in *inLink) deliver(delivered []link.Delivered) {
+	if len(delivered) == 0 {
+		return
+	}
+	items := make([]item, 0, len(delivered))
+	for i := range delivered {
+		dv := &delivered[i]
+		pos := in.have[dv.Member]
+		if pos == nil || pos.known && dv.Prev != pos.seq {
+			in.reset("a record does not follow the position")
+			break
+		}
+		it := item{d: *dv, lineage: in.lineage, membership: dv.Member, channel: pos.channel, first: !pos.known, gen: in.d.gen, offset: in.offset}
+		it.run = runAt(in.lineage, dv.Seq())
+		pos.seq, pos.known = dv.Seq(), true
+		items = append(items, it)
+	}
+	in.d.deliver(items)
+}
+
+// progress takes what the domain has finished.
+func (l *loop) progress(in *inLink) {
+	processed, negatives, broken := in.d.progress()
+	in.dirty = true
+	for _, n := range negatives {
+		in.r.AddNegative(n)
+	}
+	in.r.Processed(processed)
+	if broken {
+		in.reset("handled messages were not committed")
+	}
+}
+
+// reset ends the link; the sender opens another, which is answered when the domain is quiet.
+func (in *inLink) reset(reason string) {
+	if in.p.in[in.domain] != in {
+		return
+	}
+	in.p.answer(&wire.Reset{ID: in.id, Domain: in.domain, Reason: reason})
+	in.p.l.c.count.resets.Add(1)
+	in.d.drop()
+	in.d.link = nil
+	delete(in.p.in, in.domain)
+}
+
+func (in *inLink) step(now time.Time) {
+	in.dirty = false
+	ack, next := in.r.Step(now)
+	in.next = next
+	if ack != nil {
+		in.p.answer(ack)
+	}
+}

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+)
+
+// Status is a snapshot of a node.
+type Status struct {
+	Node      string   `json:"node"`
+	StoreID   string   `json:"store_id"`
+	Run       string   `json:"run"`
+	Connected bool     `json:"connected"`
+	Health    string   `json:"health"`   // "ok", or the first of Troubles
+	Troubles  []string `json:"troubles"` // each "kind: text"
+
+	Accepted  int64 `json:"accepted"`    // messages stored for others since the start
+	Refused   int64 `json:"refused"`     // sends refused because a queue was full, since the start
+	Delivered int64 `json:"delivered"`   // acknowledgements received, one per message and reader, since the start
+	Queued    int64 `json:"queued"`      // messages not acknowledged, summed over readers
+	Handled   int64 `json:"handled"`     // messages handled and committed since the start
+	Retries   int64 `json:"retries"`     // failed attempts that will be repeated, since the start
+	NotDone   int64 `json:"not_handled"` // messages that their readers have set aside, since the start
+	Dead      int64 `json:"dead"`        // dead letters made since the start
+	Gaps      int64 `json:"gaps"`        // skips received since the start
+	Resets    int64 `json:"resets"`      // links that had to start again, since the start
+	Corrupt   int64 `json:"corrupt"`     // frames that were no frames, since the start
+
+	Channels []ChannelStatus `json:"channels"`
+	Peers    []PeerStatus    `json:"peers"`
+}
+
+// ChannelStatus is a joined channel.
+type ChannelStatus struct {
+	Name  string `json:"name"`
+	Role  string `json:"role"`
+	Awake bool   `json:"awake"` // something handles its messages
+}
+
+// PeerStatus is another node.
+type PeerStatus struct {
+	Node      string         `json:"node"`
+	Online    bool           `json:"online"`
+	LastHeard time.Time      `json:"last_heard"` // zero if not heard since the start
+	State     string         `json:"state"`      // its own word on its health
+	Queued    int64          `json:"queued"`     // messages for it, not acknowledged
+	Readers   []ReaderStatus `json:"readers"`
+	Links     []string       `json:"links"` // open links to it, by domain
+}
+
+// ReaderStatus is one channel that a peer reads and this node writes.
+type ReaderStatus struct {
+	Channel string `json:"channel"` // "" for messages addressed to the peer
+	Acked   int64  `json:"acked"`   // seq up to which it has acknowledged
+	Queued  int64  `json:"queued"`
+}
+
+// Status returns a snapshot. After Close it is what can still be told.
+func (c *Connection) Status() Status {
+	s := Status{Node: c.cfg.NodeID, StoreID: runText(c.st.Meta().StoreID), Run: runText(c.run), Connected: c.bus.Connected(), Health: "ok",
+		Accepted: c.count.accepted.Load(), Refused: c.count.rejected.Load(), Delivered: c.count.delivered.Load(), Handled: c.count.handled.Load(),
+		Retries: c.count.retries.Load(), NotDone: c.count.negative.Load(), Dead: c.count.dead.Load(), Gaps: c.count.gaps.Load(), Resets: c.count.resets.Load(), Corrupt: c.count.corrupt.Load()}
+	s.Troubles = c.troubles()
+	if len(s.Troubles) > 0 {
+		s.Health = s.Troubles[0]
+	}
+	c.mu.RLock()
+	for _, ch := range c.channels {
+		s.Channels = append(s.Channels, ChannelStatus{Name: ch.name, Role: ch.role.String(), Awake: ch.awake()})
+	}
+	c.mu.RUnlock()
+	sort.Slice(s.Channels, func(i, j int) bool { return s.Channels[i].Name < s.Channels[j].Name })
+	c.loop.call(func() {
+		for _, p := range c.loop.peers {
+			ps := p.status()
+			s.Queued += ps.Queued
+			s.Peers = append(s.Peers, ps)
+		}
+	})
+	sort.Slice(s.Peers, func(i, j int) bool { return s.Peers[i].Node < s.Peers[j].Node })
+	return s
+}
+
+func (p *peer) status() PeerStatus {
+	ps := PeerStatus{Node: p.node, Online: p.online, LastHeard: p.heard, State: p.state}
+	for _, m := range p.members {
+		acked, _ := p.l.c.ledger.cursor(m)
+		r := ReaderStatus{Channel: m.stream.channel, Acked: acked, Queued: p.l.c.ledger.depth(m)}
+		ps.Queued += r.Queued
+		ps.Readers = append(ps.Readers, r)
+	}
+	sort.Slice(ps.Readers, func(i, j int) bool { return ps.Readers[i].Channel < ps.Readers[j].Channel })
+	for d, o := range p.out {
+		if o.accept != nil {
+			ps.Links = append(ps.Links, d)
+		}
+	}
+	slices.Sort(ps.Links)
+	return ps
+}
+
+func (c *Connection) troubles() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	list := make([]string, 0, len(c.trouble))
+	for kind, text := range c.trouble {
+		list = append(list, kind+": "+text)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// health is what presence says of this node: "ok" or the kind of trouble.
+func (c *Connection) health() string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	kinds := make([]string, 0, len(c.trouble))
+	for kind := range c.trouble {
+		kinds = append(kinds, kind)
+	}
+	if len(kinds) == 0 {
+		return "ok"
+	}
+	return slices.Min(kinds)
+}
+
+func runText(id uint64) string { return fmt.Sprintf("%016x", id) }
+
+// Mgmt answers questions about this node and the nodes around it.
+type Mgmt struct {
+	// Self is this node's id.
+	Self string
+	c    *Connection
+}
+
+// Statistic is the short form of Status.
+type Statistic struct {
+	Delivered, Queued, Dropped int64
+}
+
+// Statistic returns messages acknowledged by their readers, messages waiting, and messages set aside, all as Status has them.
+func (m *Mgmt) Statistic() Statistic {
+	s := m.c.Status()
+	return Statistic{Delivered: s.Delivered, Queued: s.Queued, Dropped: s.Dead}
+}
+
+// KV reads a handler's key-value store from outside of it.
+type KV struct {
+	c    *Connection
+	name string
+}
+
+// KV returns the store of the handler with that name; one that was never written is empty.
+func (c *Connection) KV(store string) *KV { return &KV{c, store} }
+
+// Get returns the committed value of a key and whether there is one.
+func (k *KV) Get(key string) ([]byte, bool, error) { return k.c.st.KVGet(k.name, key) }
+
+// Next returns the first committed key after the given one in byte order, "" asking for the first of all.
+func (k *KV) Next(after string) (key string, ok bool, err error) { return k.c.st.KVNext(k.name, after) }
