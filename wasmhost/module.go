@@ -80,7 +80,6 @@ type Module struct {
 	logger   *slog.Logger
 	logRate  *rate.Limiter
 	info     Info
-	hasInit  bool // exports rmds_init
 	compiled wazero.CompiledModule
 	pool     pool
 }
@@ -113,7 +112,6 @@ func (h *Host) Load(ctx context.Context, wasm []byte, limits Limits, settings Se
 	m.logger = m.logger.With("handler", settings.Name)
 	m.logRate = rate.NewLimiter(rate.Limit(limits.LogBytes), limits.LogBytes)
 	m.info = describe(wasm, parsed, kind)
-	_, m.hasInit = functionExport(parsed, exportInit)
 	if m.compiled, err = h.compile(ctx, parsed, limits); err != nil {
 		return nil, explain(err)
 	}

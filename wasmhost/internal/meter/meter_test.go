@@ -196,31 +196,50 @@ func TestGoModuleComputesTheSame(t *testing.T) {
 	}
 }
 
-// TestEveryPathIsPaidFor runs random programs that count their own instructions and compares with the fuel they used.
+// TestEveryPathIsPaidFor runs programs that count their own instructions and compares with the fuel they used.
 func TestEveryPathIsPaidFor(t *testing.T) {
 	rt := newRuntime(t, 1<<60)
+	t.Run("else past a charge", func(t *testing.T) {
+		checkPaid(t, rt, strings.Repeat("i32.const 0 if loop end nop else "+counted(400)+" end ", 10))
+	})
+	t.Run("end past a charge", func(t *testing.T) {
+		checkPaid(t, rt, strings.Repeat("block i32.const 1 br_if 0 loop end nop end "+counted(400), 10))
+	})
+	t.Run("a long stretch", func(t *testing.T) { checkPaid(t, rt, counted(10_000)) })
 	for seed := range uint64(100) {
-		g := &generator{rand: rand.New(rand.NewPCG(seed, 1))}
-		g.sequence(0)
-		source := `(module (memory (export "memory") 1) (global (export "ran") (mut i64) (i64.const 0)) (global $state (mut i32) (i32.const ` +
-			fmt.Sprint(seed*7919+1) + `)) (global $left (mut i32) (i32.const 400))
-			(func (export "warm") loop end) (func (export "main") ` + g.b.String() + `))`
-		metered := exportFuel(t, instrument(t, wat.Must(source), testConfig))
-		mod := start(t, rt, metered)
-		fuel := func() int64 { return int64(mod.ExportedGlobal("fuel").Get()) }
-		var before int64
-		for _, fn := range []string{"warm", "main"} { // the first charge of all is lost in the first refill
-			before = fuel()
-			if _, err := mod.ExportedFunction(fn).Call(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ran, used := int64(mod.ExportedGlobal("ran").Get()), before-fuel()
-		if used < ran {
-			t.Errorf("seed %d: %d instructions ran for %d fuel", seed, ran, used)
-		}
-		mod.Close(context.Background())
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			g := &generator{rand: rand.New(rand.NewPCG(seed, 1))}
+			fmt.Fprintf(&g.b, " i32.const %d global.set $state i32.const 400 global.set $left ", seed*7919+1)
+			g.sequence(0)
+			checkPaid(t, rt, g.b.String())
+		})
 	}
+}
+
+func checkPaid(t *testing.T, rt wazero.Runtime, body string) {
+	t.Helper()
+	source := `(module (global (export "ran") (mut i64) (i64.const 0))
+		(global $state (mut i32) (i32.const 1)) (global $left (mut i32) (i32.const 0))
+		(func (export "warm") loop end) (func (export "main") ` + body + `))`
+	mod := start(t, rt, exportFuel(t, instrument(t, wat.Must(source), testConfig)))
+	defer mod.Close(context.Background())
+	fuel := func() int64 { return int64(mod.ExportedGlobal("fuel").Get()) }
+	var before int64
+	for _, fn := range []string{"warm", "main"} { // the first charge of all is lost in the first refill
+		before = fuel()
+		if _, err := mod.ExportedFunction(fn).Call(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran, used := int64(mod.ExportedGlobal("ran").Get()), before-fuel()
+	if used < ran {
+		t.Errorf("%d instructions ran for %d fuel", ran, used)
+	}
+}
+
+// counted is n instructions and those that add them to the count.
+func counted(n int) string {
+	return fmt.Sprintf(" global.get 0 i64.const %d i64.add global.set 0 %s", n+4, strings.Repeat("nop ", n))
 }
 
 // generator writes random structured code.
@@ -247,8 +266,7 @@ func (g *generator) item(depth int) {
 	}
 	switch kind {
 	case 0:
-		n := 1 + g.rand.IntN(1200)
-		fmt.Fprintf(&g.b, " global.get 0 i64.const %d i64.add global.set 0 %s", n+4, strings.Repeat("nop ", n))
+		g.b.WriteString(counted(1 + g.rand.IntN(1200)))
 	case 1: // a branch out, or back while there are rounds left
 		if len(g.labels) == 0 {
 			return
@@ -299,6 +317,42 @@ func exportFuel(t testing.TB, wasm []byte) []byte {
 		}
 	}
 	return out
+}
+
+func TestWorkBeyondInstructionsIsPaidFor(t *testing.T) {
+	wasm := wat.Must(`(module
+	  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+	  (memory (export "memory") 4) (table 100 funcref) (elem (i32.const 0) $yield) (elem func $yield $yield) (data "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
+	  (global (export "unused") i32 (i32.const 0))
+	  (func (export "warm") loop end)
+	  (func (export "fill") i32.const 0 i32.const 0 i32.const 160000 memory.fill)
+	  (func (export "copy") i32.const 0 i32.const 8 i32.const 160000 memory.copy)
+	  (func (export "init") i32.const 0 i32.const 0 i32.const 32 memory.init 0)
+	  (func (export "grow") i32.const 1 memory.grow drop)
+	  (func (export "tfill") i32.const 0 ref.null func i32.const 100 table.fill)
+	  (func (export "tcopy") i32.const 0 i32.const 1 i32.const 99 table.copy)
+	  (func (export "tinit") i32.const 0 i32.const 0 i32.const 2 table.init 1)
+	  (func (export "tgrow") ref.null func i32.const 1000 table.grow drop)
+	  (func (export "call") call $yield drop)
+	  (func (export "indirect") i32.const 0 call_indirect (result i32) drop)
+	  (func (export "reference") i32.const 5 ref.func $yield table.set i32.const 5 call_indirect (result i32) drop))`)
+	mod := start(t, newRuntime(t, 1<<60), exportFuel(t, instrument(t, wasm, testConfig)))
+	fuel := func() int64 { return int64(mod.ExportedGlobal("fuel").Get()) }
+	for _, tc := range []struct {
+		fn   string
+		cost int64
+	}{
+		{"warm", 0}, {"indirect", testConfig.ImportCost}, {"call", testConfig.ImportCost}, {"reference", testConfig.ImportCost},
+		{"fill", 10000}, {"copy", 10000}, {"init", 2}, {"grow", growCost}, {"tinit", 2}, {"tgrow", 1000}, {"tfill", 100}, {"tcopy", 99},
+	} {
+		before := fuel()
+		if _, err := mod.ExportedFunction(tc.fn).Call(context.Background()); err != nil {
+			t.Fatalf("%s: %v", tc.fn, err)
+		}
+		if used := before - fuel(); tc.fn != "warm" && (used < tc.cost || used > tc.cost+100) {
+			t.Errorf("%s cost %d, want %d and a little", tc.fn, used, tc.cost)
+		}
+	}
 }
 
 func TestMemoryAndTablesStayWithinTheirLimit(t *testing.T) {
