@@ -45,7 +45,7 @@ func TestMemberships(t *testing.T) {
 func TestMembers(t *testing.T) {
 	d := newDB(t)
 	huge := uint64(1<<63 + 3)
-	m := Member{Node: "n", Membership: huge, Channel: "a", Domain: "s", JoinedAt: 5, StartSeq: 1, LastHeard: 7, StoreID: huge}
+	m := Member{Node: "n", Membership: huge, Channel: "a", Domain: "s", JoinedAt: 5, StartSeq: 1, Silence: 7, StoreID: huge}
 	check(t, d.PutMember(m))
 	d.commit(Batch{Blocks: []Block{block(1, 0, "a", "a", "a", "a")}, Skips: []Skip{{Node: "n", Membership: huge, Prev: 0, To: 1, Reason: "ttl", Count: 1},
 		{Node: "n", Membership: huge, Prev: 2, To: 3, Reason: "purge", Count: 1}}})
