@@ -66,6 +66,7 @@ func TestAdvance(t *testing.T) {
 			{"the first run", one, false, []Segment{{r1, 0, 8}}, 8, false},
 			{"both at once", two, false, []Segment{{r1, 8, 10}, {r2, 10, 12}}, 12, false},
 			{"the second run", two, false, []Segment{{r2, 12, 13}}, 13, false},
+			{"the first is over, though its row still matches", []Run{{r1, 1}, {r2, 12}}, false, []Segment{{r1, 10, 11}}, 13, true},
 		}},
 		{"a new run starts above", []step{
 			{"the first run", one, false, []Segment{{r1, 0, 8}}, 8, false},
