@@ -58,11 +58,14 @@ func (o *outLink) step(now time.Time) {
 	o.dirty = false
 	frames, next := o.s.Step(now, o.pull)
 	o.next = next
-	l := o.p.l
-	subject := l.c.cfg.NATSPrefix + "data." + o.p.node + "." + l.c.cfg.NodeID
 	for _, f := range frames {
-		l.publish(subject, f)
+		o.send(f)
 	}
+}
+
+func (o *outLink) send(f wire.Frame) {
+	l := o.p.l
+	l.publish(l.c.cfg.NATSPrefix+"data."+o.p.node+"."+l.c.cfg.NodeID, f)
 }
 
 // onAck takes a frame that a receiver sent back.
@@ -92,6 +95,10 @@ func (l *loop) onAck(from string, f wire.Frame) {
 	}
 	now := time.Now()
 	o.dirty = true
+	if a, ok := f.(*wire.Ack); ok && o.accept != nil && a.ID == o.accept.ID && !o.confirmed {
+		o.confirmed = true
+		o.endUnlisted()
+	}
 	for _, e := range o.s.OnFrame(now, f) {
 		if p.out[domain] != o {
 			return // an event before this one has ended the link
@@ -107,12 +114,10 @@ func (o *outLink) event(e link.SenderEvent, now time.Time) {
 		if err := o.opened(e.Accept); err != nil {
 			c.log.Error("open link", "peer", o.p.node, "domain", o.domain, "err", err)
 			delete(o.p.out, o.domain) // the next presence tries again
+			return
 		}
+		o.send(&wire.Probe{ID: e.Accept.ID, Domain: o.domain, Want: true}) // its ack confirms the accept (P7)
 	case link.Progress:
-		if !o.confirmed {
-			o.confirmed = true
-			o.endUnlisted()
-		}
 		for _, m := range e.Moved {
 			o.moved(m)
 		}
@@ -161,7 +166,7 @@ func (o *outLink) pull(maxRaw int64) (link.Unit, bool) {
 			continue
 		}
 		cut := o.firstSkip(b.last)
-		if cut == nil && int64(b.raw) > maxRaw {
+		if cut == nil && int64(b.raw+len(b.recs)*link.RecordCost) > maxRaw {
 			return link.Unit{}, false
 		}
 		u, ok := o.frame(b, cut)

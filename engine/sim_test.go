@@ -96,6 +96,9 @@ func tally(name string) *Handler {
 		if err := tx.Set("last/"+m.Sender, m.Data); err != nil {
 			return err
 		}
+		if m.InReplyTo != "" {
+			return nil
+		}
 		return tx.Reply(m.Data)
 	}}
 }

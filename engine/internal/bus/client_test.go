@@ -32,7 +32,7 @@ func newClient(b bus.Bus) *client {
 }
 
 // next returns the next event that is not an Error, which failing attempts to connect may add anywhere.
-func (c *client) next(t *testing.T) bus.Event {
+func (c *client) next(t testing.TB) bus.Event {
 	t.Helper()
 	for {
 		select {
@@ -46,7 +46,7 @@ func (c *client) next(t *testing.T) bus.Event {
 	}
 }
 
-func (c *client) expect(t *testing.T, kind bus.EventKind) bus.Event {
+func (c *client) expect(t testing.TB, kind bus.EventKind) bus.Event {
 	t.Helper()
 	e := c.next(t)
 	if e.Kind != kind {
@@ -55,7 +55,7 @@ func (c *client) expect(t *testing.T, kind bus.EventKind) bus.Event {
 	return e
 }
 
-func (c *client) expectNoEvent(t *testing.T) {
+func (c *client) expectNoEvent(t testing.TB) {
 	t.Helper()
 	select {
 	case e := <-c.events:
@@ -65,7 +65,7 @@ func (c *client) expectNoEvent(t *testing.T) {
 }
 
 // subscribe returns a channel with the messages of a new subscription.
-func (c *client) subscribe(t *testing.T, subject string) <-chan message {
+func (c *client) subscribe(t testing.TB, subject string) <-chan message {
 	t.Helper()
 	got := make(chan message, 10000)
 	if _, err := c.Subscribe(subject, collect(got)); err != nil {
@@ -78,7 +78,7 @@ func collect(to chan<- message) bus.Handler {
 	return func(subject string, data []byte) { to <- message{subject, data} }
 }
 
-func (c *client) publish(t *testing.T, subject, text string) {
+func (c *client) publish(t testing.TB, subject, text string) {
 	t.Helper()
 	if err := c.Publish(subject, []byte(text)); err != nil {
 		t.Errorf("publish to %s: %v", subject, err)
@@ -88,7 +88,7 @@ func (c *client) publish(t *testing.T, subject, text string) {
 var settled atomic.Int64
 
 // settle waits until the server has done all that c asked of it and has sent c all messages it had for it.
-func (c *client) settle(t *testing.T) {
+func (c *client) settle(t testing.TB) {
 	t.Helper()
 	subject := fmt.Sprintf("settle.%d", settled.Add(1))
 	back := make(chan message, 1)
@@ -101,7 +101,7 @@ func (c *client) settle(t *testing.T) {
 	receive(t, back)
 }
 
-func receive(t *testing.T, from <-chan message) message {
+func receive(t testing.TB, from <-chan message) message {
 	t.Helper()
 	select {
 	case m := <-from:
@@ -112,7 +112,7 @@ func receive(t *testing.T, from <-chan message) message {
 	}
 }
 
-func expectTexts(t *testing.T, from <-chan message, want ...string) {
+func expectTexts(t testing.TB, from <-chan message, want ...string) {
 	t.Helper()
 	for _, text := range want {
 		if m := receive(t, from); string(m.data) != text {
@@ -121,7 +121,7 @@ func expectTexts(t *testing.T, from <-chan message, want ...string) {
 	}
 }
 
-func expectNothing(t *testing.T, from ...<-chan message) {
+func expectNothing(t testing.TB, from ...<-chan message) {
 	t.Helper()
 	for _, c := range from {
 		select {
@@ -140,7 +140,7 @@ func fill(data []byte, b byte) {
 
 // expectNoGoroutines waits until no goroutine of a bus is left. Those of nats.go end soon after Close without
 // telling anybody, so there is no event to wait for.
-func expectNoGoroutines(t *testing.T) {
+func expectNoGoroutines(t testing.TB) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {

@@ -188,6 +188,35 @@ func TestDisconnected(t *testing.T) {
 	})
 }
 
+// Messages that were received before the server went, and wait behind a busy handler, are nobody's after
+// unsubscribe.
+func TestUnsubscribeWhileDown(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place, a, b *client) {
+		got, release := make(chan message, 10), make(chan struct{})
+		unsubscribe, err := b.Subscribe("q", func(subject string, data []byte) {
+			got <- message{subject, data}
+			<-release
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.settle(t)
+		a.publish(t, "q", "1")
+		a.publish(t, "q", "2")
+		a.settle(t)
+		expectTexts(t, got, "1")
+		p.down(t)
+		a.expect(t, bus.Disconnected)
+		unsubscribe()
+		close(release)
+		b.expect(t, bus.Disconnected)
+		p.up(t)
+		b.expect(t, bus.Connected)
+		b.settle(t)
+		expectNothing(t, got)
+	})
+}
+
 func TestEveryReturnOfTheServerIsTold(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place, a, b *client) {
 		for range 3 {

@@ -11,7 +11,9 @@ const (
 	Disconnected
 
 	// AuthDenied: the server refused the credentials (Subject is empty), or the right to publish or to
-	// subscribe to Subject. NATS reports a refused message or subscription after the fact.
+	// subscribe to Subject. NATS reports a refused message or subscription after the fact. A refused
+	// subscription stays refused until the next connection or a new Subscribe, even if the server's
+	// permissions change meanwhile.
 	AuthDenied
 
 	// Error: any other trouble, such as an unreachable server or a handler that is too slow, so that

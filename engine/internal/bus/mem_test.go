@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -158,12 +159,15 @@ func TestNetworkIsReproducible(t *testing.T) {
 func inBubble(t *testing.T, test func(t *testing.T, n *bus.Network, a, b, c *bus.Mem, got map[string][]string)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := bus.NewNetwork(1)
+		var mu sync.Mutex // the clients' goroutines share got
 		got := make(map[string][]string)
 		var clients []*bus.Mem
 		for _, name := range []string{"a", "b", "c"} {
 			m := n.Connect(name)
 			defer m.Close()
 			if _, err := m.Subscribe("x", func(_ string, data []byte) {
+				mu.Lock()
+				defer mu.Unlock()
 				got[name] = append(got[name], string(data))
 			}); err != nil {
 				t.Fatal(err)

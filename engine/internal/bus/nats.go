@@ -40,7 +40,8 @@ type natsBus struct {
 	failures map[string]bool // texts of the failures met since the last Connected or Disconnected
 	failure  Event           // the last of them
 
-	calls sync.RWMutex // read-held by every call to a handler
+	calls sync.RWMutex // read-held by every call to a handler; guards over
+	over  bool         // no handler may be called any more
 }
 
 var _ Bus = (*natsBus)(nil)
@@ -125,8 +126,10 @@ func (b *natsBus) Close() {
 	}
 	<-b.done
 	b.changing.Lock() // waits for the listener
+	b.listener = nil
 	b.changing.Unlock()
 	b.calls.Lock() // waits for handlers
+	b.over = true
 	b.calls.Unlock()
 }
 

@@ -86,7 +86,7 @@ func (b *natsBus) down(nc *nats.Conn, err error) {
 	b.live.Store(nil)
 	b.mu.Unlock()
 	b.failures, b.failure = nil, Event{}
-	e := Event{Kind: Disconnected, Text: "connection closed"}
+	e := Event{Kind: Disconnected, Text: "connection given up"}
 	if err != nil {
 		e.Text = causeText(err)
 	}

@@ -84,7 +84,7 @@ func detach(remote *nats.Subscription) {
 func (b *natsBus) deliver(s *natsSubscription, m *nats.Msg) {
 	b.calls.RLock()
 	defer b.calls.RUnlock()
-	if !s.ended.Load() && !b.closing.Load() {
+	if !s.ended.Load() && !b.over {
 		s.handler(m.Subject, m.Data)
 	}
 }

@@ -1,0 +1,164 @@
+// Package node builds a running node from a configuration: the only place that knows all the parts.
+//
+//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► admin socket
+//	Close: the same way back, so that nothing is closed which something else still uses
+//
+// A failure on the way up takes down what was up. The engine needs no NATS to start, so neither does a node. A crash
+// leaves the socket's file, which the next start replaces, and what the engine's package comment says.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/getevo/rmds/cmd/rmds-node/internal/admin"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/config"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/embedded"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/guest"
+	"github.com/getevo/rmds/engine"
+)
+
+// Node is a running node. Its methods may be called from any goroutine.
+type Node struct {
+	config  *config.Config
+	version string
+	log     *slog.Logger
+	started time.Time
+
+	modules  *modules
+	server   *embedded.Server // nil without [nats] embedded
+	conn     *engine.Connection
+	channels map[string]*engine.Channel // not changed after Start
+	admin    *admin.Server
+}
+
+// Start starts a node. The error is config.Faults if the configuration is at fault in a way that only the world shows.
+// ctx limits the start, not the node. version is what the node reports as its own.
+func Start(ctx context.Context, c *config.Config, version string, log *slog.Logger) (_ *Node, err error) {
+	n := &Node{config: c, version: version, log: log, started: time.Now(), channels: map[string]*engine.Channel{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close(ctx))
+		}
+	}()
+	if err := os.MkdirAll(c.Node.DataDir, 0o700); err != nil {
+		return nil, config.Faults{c.Fault("node.data_dir", err.Error(), "name a directory that the node may write to")}
+	}
+	settings, err := engineConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	if n.modules, err = loadModules(ctx, c, c.ModuleCache(), log); err != nil {
+		return nil, err
+	}
+	if c.NATS.Embedded {
+		if n.server, err = startServer(c, settings, log); err != nil {
+			return nil, err
+		}
+		settings.InProc = n.server
+	}
+	settings.Logger = log
+	if n.conn, err = engine.New(settings); err != nil {
+		return nil, err
+	}
+	if err := n.join(); err != nil {
+		return nil, err
+	}
+	if n.admin, err = admin.Serve(c.Admin.Socket, (*backend)(n), int64(c.Delivery.MaxMessageBytes), log); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func startServer(c *config.Config, settings *engine.Config, log *slog.Logger) (*embedded.Server, error) {
+	s, err := embedded.New(embedded.Options{
+		Listen: c.NATS.Listen, User: settings.NATS.User, Password: settings.NATS.Password, Token: settings.NATS.Token,
+		LeafRemotes: c.NATS.LeafRemotes, LeafCredsFile: c.NATS.LeafCredsFile, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	log.Info("embedded NATS server", "url", s.URL())
+	return s, nil
+}
+
+// join joins the channels, writers and readers alike, before it sets the first handler: a handler may send on any.
+func (n *Node) join() error {
+	for i := range n.config.Channels {
+		c := &n.config.Channels[i]
+		ch := n.conn.Join(c.Name, roleOf(c), joinOptions(c)...)
+		if err := ch.Err(); err != nil {
+			return err
+		}
+		n.channels[c.Name] = ch
+	}
+	handlers := map[string][]*engine.Handler{}
+	for i := range n.config.Handlers {
+		h := &n.config.Handlers[i]
+		handler := guest.Handler(h.Name, n.modules.loaded[i])
+		handler.MaxAttempts = h.MaxAttempts
+		handler.Sends = append([]string{}, h.Send...) // nil would mean all
+		for _, name := range h.Channels {
+			handlers[name] = append(handlers[name], handler)
+		}
+	}
+	for name, list := range handlers {
+		if err := n.channels[name].Handle(list...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ended is closed when the admin socket has stopped serving, by Close or by a failure, which Err then returns.
+func (n *Node) Ended() <-chan struct{} { return n.admin.Ended() }
+
+// Err returns why the node ended by itself; nil after Close. Call it after Ended only.
+func (n *Node) Err() error { return n.admin.Err() }
+
+// Probe returns when the node's own loop has answered. That it may take for ever is what a watchdog wants to know.
+func (n *Node) Probe(context.Context) { n.conn.Status() }
+
+// Close ends the node. Messages that wait are sent after the next start. Calls on the admin socket and guests are cut
+// off when ctx ends; the engine's last commit is waited for in any case.
+func (n *Node) Close(ctx context.Context) error {
+	var errs []error
+	if n.admin != nil {
+		errs = append(errs, n.admin.Close(ctx))
+	}
+	if n.conn != nil {
+		errs = append(errs, n.conn.Close())
+	}
+	if n.modules != nil {
+		errs = append(errs, n.modules.close(ctx))
+	}
+	if n.server != nil {
+		n.server.Stop()
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// Check does what Start does up to the point where something would change: it reads the credentials and loads the
+// modules. The error is as Start's.
+func Check(ctx context.Context, c *config.Config) error {
+	_, err := engineConfig(c)
+	m, merr := loadModules(ctx, c, "", slog.New(slog.DiscardHandler))
+	if m != nil {
+		merr = errors.Join(merr, m.close(ctx))
+	}
+	var a, b config.Faults
+	if errors.As(err, &a) && errors.As(merr, &b) {
+		return append(a, b...).Err()
+	}
+	return errors.Join(err, merr)
+}

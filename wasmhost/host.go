@@ -1,0 +1,137 @@
+package wasmhost
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/getevo/rmds/wasmhost/internal/meter"
+)
+
+// Options configures a Host.
+type Options struct {
+	// CacheDir keeps compiled modules between starts of the program. Whoever can write to it can run code in this
+	// process: it is created for its owner alone. Empty keeps them in memory.
+	CacheDir string
+	// Logger gets the lines of handlers whose settings name no other. nil discards them.
+	Logger *slog.Logger
+	// Interpreter runs guests without machine code, some fifty times slower. It is what happens anyway on processors
+	// that the compiler does not know and where the system forbids executable memory.
+	Interpreter bool
+}
+
+// Host holds the compiler and the host functions. Its methods may be called by any goroutine.
+type Host struct {
+	logger  *slog.Logger
+	cache   wazero.CompilationCache
+	runtime wazero.Runtime
+	// exports are the functions that guests may import, by module and name.
+	exports map[string]map[string]api.FunctionDefinition
+
+	compiling sync.Mutex // one compilation at a time: it uses much memory
+}
+
+// New returns a Host without modules.
+func New(ctx context.Context, o Options) (*Host, error) {
+	h := &Host{logger: o.Logger, exports: map[string]map[string]api.FunctionDefinition{}}
+	if h.logger == nil {
+		h.logger = slog.New(slog.DiscardHandler)
+	}
+	config := wazero.NewRuntimeConfig()
+	if o.Interpreter {
+		config = wazero.NewRuntimeConfigInterpreter()
+	}
+	config = config.WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false)
+	if o.CacheDir != "" {
+		if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
+			return nil, fmt.Errorf("compilation cache: %w", err)
+		}
+		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
+		if err != nil {
+			return nil, fmt.Errorf("compilation cache: %w", err)
+		}
+		h.cache = cache
+		config = config.WithCompilationCache(cache)
+	}
+	h.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	if err := h.export(ctx); err != nil {
+		_ = h.Close(ctx) // the first error says more
+		return nil, err
+	}
+	return h, nil
+}
+
+// Close frees the compiler and what is left of modules. Close the modules first: it does not wait for their calls.
+func (h *Host) Close(ctx context.Context) error {
+	err := h.runtime.Close(ctx)
+	if h.cache != nil {
+		if cerr := h.cache.Close(ctx); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+// export makes the modules that guests import from.
+func (h *Host) export(ctx context.Context) error {
+	v1 := h.runtime.NewHostModuleBuilder(guestModule)
+	for _, f := range hostFuncs {
+		params := make([]api.ValueType, f.params)
+		for i := range params {
+			params[i] = api.ValueTypeI32
+		}
+		v1.NewFunctionBuilder().WithGoModuleFunction(f.wazeroFunc(), params, f.results).Export(f.name)
+	}
+	wasi := h.runtime.NewHostModuleBuilder(wasi_snapshot_preview1.ModuleName)
+	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(wasi)
+	env := h.runtime.NewHostModuleBuilder(abortModule)
+	env.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(abort), abortParams, nil).Export(abortName)
+	refill := h.runtime.NewHostModuleBuilder(meter.ImportModule)
+	refill.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(
+		func(ctx context.Context, _ api.Module, stack []uint64) { stack[0] = callOf(ctx).refill() }),
+		nil, []api.ValueType{api.ValueTypeI64}).Export(meter.ImportRefill)
+
+	for name, b := range map[string]wazero.HostModuleBuilder{
+		guestModule: v1, wasi_snapshot_preview1.ModuleName: wasi, abortModule: env, meter.ImportModule: refill,
+	} {
+		compiled, err := b.Compile(ctx)
+		if err != nil {
+			return fmt.Errorf("host module %s: %w", name, err)
+		}
+		if _, err := h.runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName(name)); err != nil {
+			return fmt.Errorf("host module %s: %w", name, err)
+		}
+		if name != meter.ImportModule {
+			h.exports[name] = compiled.ExportedFunctions()
+		}
+	}
+	return nil
+}
+
+// compile meters and compiles a module.
+func (h *Host) compile(ctx context.Context, m *meter.Module, limits Limits) (compiled wazero.CompiledModule, err error) {
+	metered, err := m.Instrument(meter.Config{
+		MaxPages:    uint32(limits.MemoryBytes / meter.PageSize),
+		MaxElements: maxTableElements,
+		ImportCost:  importCost,
+		ExpandRem:   runtime.GOARCH == "arm64",
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.compiling.Lock()
+	defer h.compiling.Unlock()
+	defer func() { // a compiler that fails on a module must not take the program with it
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the compiler failed: %v", p)
+		}
+	}()
+	return h.runtime.CompileModule(ctx, metered)
+}
