@@ -127,10 +127,14 @@ func TestStreamCounts(t *testing.T) {
 					if straddle.First > seq || straddle.Last <= seq {
 						t.Errorf("%s through %d: straddle %d to %d", name, seq, straddle.First, straddle.Last)
 					}
-					for j, s := range strings.Split(string(straddle.Body), ",") {
+					list := strings.Split(string(straddle.Body), ",")
+					for j, s := range list {
 						if s == name && straddle.First+int64(j) <= seq {
 							n++
 						}
+					}
+					if !slices.Contains(list[seq+1-straddle.First:], name) {
+						t.Errorf("%s through %d: the straddling block holds none above", name, seq)
 					}
 				}
 				if n != total {

@@ -42,6 +42,7 @@ func TestMemberships(t *testing.T) {
 	}
 }
 
+// A cursor is what the reader states, also when it goes back (P3); a skip stays until the cursor has passed it (P27).
 func TestMembers(t *testing.T) {
 	d := newDB(t)
 	huge := uint64(1<<63 + 3)
