@@ -21,14 +21,23 @@ func streamOfX(t *testing.T, c *Connection) (count, deleted int64) {
 	return 0, 0
 }
 
+// slowly makes virtual days cheap: nodes speak rarely.
+func slowly(c *Config) {
+	c.KeepaliveInterval, c.NodeOfflineTimeout, c.DiscoveryBroadcastInterval = time.Hour, 3*time.Hour, 6*time.Hour
+}
+
 // TestRetention: what every reader has acknowledged goes after DeliveredMessageRetention, not before, and what one reader
 // has still to get stays however old it is.
 func TestRetention(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := bus.NewNetwork(1)
 		a := newSimNode(t, net, "a", writeX)
-		a.cfg = func(c *Config) { c.MessageExpiry, c.DeliveredMessageRetention = 0, 10*time.Hour }
+		a.cfg = func(c *Config) {
+			slowly(c)
+			c.MessageExpiry, c.DeliveredMessageRetention = 0, 10*time.Hour
+		}
 		b, d := newSimNode(t, net, "b", readX(t)), newSimNode(t, net, "d", readX(t))
+		b.cfg, d.cfg = slowly, slowly
 		a.start()
 		b.start()
 		d.start()
@@ -57,7 +66,7 @@ func TestRetention(t *testing.T) {
 			t.Errorf("%d of 10 messages were deleted", deleted)
 		}
 		sendRange(t, a.conn, 11, 12)
-		eventually(t, time.Minute, "12 are handled", handled(t, d.conn, 12))
+		eventually(t, time.Minute, "12 are handled", func() bool { return handled(t, b.conn, 12)() && handled(t, d.conn, 12)() })
 		checkTally(t, b.conn, "work", "a", 12)
 	})
 }
@@ -68,7 +77,10 @@ func TestP26NoReader(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := bus.NewNetwork(1)
 		a := newSimNode(t, net, "a", writeX)
-		a.cfg = func(c *Config) { c.MessageExpiry, c.DeliveredMessageRetention = 48*time.Hour, time.Hour }
+		a.cfg = func(c *Config) {
+			slowly(c)
+			c.MessageExpiry, c.DeliveredMessageRetention = 48*time.Hour, time.Hour
+		}
 		a.start()
 		defer a.stop()
 		sendRange(t, a.conn, 1, 3)
@@ -106,8 +118,12 @@ func TestReaderExpiry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := bus.NewNetwork(1)
 		a := newSimNode(t, net, "a", writeX)
-		a.cfg = func(c *Config) { c.MessageExpiry = 0 }
+		a.cfg = func(c *Config) {
+			slowly(c)
+			c.MessageExpiry = 0
+		}
 		b := newSimNode(t, net, "b", readX(t))
+		b.cfg = slowly
 		a.start()
 		b.start()
 		defer a.stop()
