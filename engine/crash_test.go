@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -56,7 +57,7 @@ func childConfig(id string) *Config {
 	cfg.NATSServers = []string{os.Getenv("RMDS_TEST_URL")}
 	cfg.KeepaliveInterval, cfg.NodeOfflineTimeout = 200*time.Millisecond, 2*time.Second
 	cfg.MaxMessagesPerReceiver = 1 << 30
-	cfg.Logger = testLogger(nil)
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	return cfg
 }
 
