@@ -100,11 +100,12 @@ func TestStatsAlert(t *testing.T) {
 	}{
 		{"spike", nil, 7, "2", spike},
 		{"too few samples", nil, 6, "2", ""},
-		{"exactly 50 percent above", nil, 7, "1.615", ""}, // mean 1.077, and 1.077*1.5 = 1.6155
+		{"just under 50 percent", nil, 7, "1.615", ""}, // mean 1.077, and 1.077*1.5 = 1.6155
 		{"just above 50 percent", nil, 7, "1.616", `alerts {"n":8,"metric":"m","value":1.616,"mean":1.077}`},
 		{"below the mean", nil, 7, "-5", ""},
 		{"78 percent above, 77 configured", map[string]string{"alert-percent": "77"}, 7, "2", spike},
 		{"78 percent above, 78 configured", map[string]string{"alert-percent": "78"}, 7, "2", ""},
+		{"equal to the mean is not above it", map[string]string{"alert-percent": "0"}, 7, "1", ""},
 		{"anything above the mean", map[string]string{"alert-percent": "0"}, 7, "1.009", `alerts {"n":8,"metric":"m","value":1.009,"mean":1.001}`},
 	}
 	for _, c := range cases {

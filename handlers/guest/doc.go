@@ -32,6 +32,8 @@
 // One message is handled at a time. A goroutine left running when the handler returns resumes during the next
 // message, where its sends would become part of that message's transaction: wait for what you start.
 //
+// The standard library's time and crypto/rand work as usual. There are no files and no network.
+//
 // On other platforms the package compiles, so that a handler's own logic can be tested natively, and every call
 // of the host answers [ErrNotPermitted] or nothing.
 package guest

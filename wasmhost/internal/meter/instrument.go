@@ -67,10 +67,12 @@ func (w *rewriter) section(id int, r *reader) []byte {
 		return w.appendFunc(r, nil, r.u32())
 	case secElement:
 		return w.elementSection(r)
+	case secDataCount:
+		return appendU32(nil, r.u32())
 	case secCode:
 		return w.codeSection(r)
-	default: // data and data count name no function
-		return r.take(uint32(len(r.b)))
+	default:
+		return w.dataSection(r)
 	}
 }
 
@@ -293,6 +295,31 @@ func (w *rewriter) elementSection(r *reader) []byte {
 				return nil
 			}
 		}
+	}
+	return b
+}
+
+// dataSection copies data segments. Their flags are as those of element segments.
+func (w *rewriter) dataSection(r *reader) []byte {
+	n := r.count()
+	b := appendU32(make([]byte, 0, len(r.b)), uint32(n))
+	for range n {
+		flags := r.u32()
+		if flags > 2 {
+			r.fail("data segment of kind %d is not part of WebAssembly 2.0", flags)
+		}
+		b = appendU32(b, flags)
+		if flags == 2 {
+			b = appendU32(b, r.u32()) // memory
+		}
+		if flags != 1 {
+			b = w.constExpr(r, b)
+		}
+		data := r.take(r.u32())
+		if r.err != nil {
+			return nil
+		}
+		b = append(appendU32(b, uint32(len(data))), data...)
 	}
 	return b
 }

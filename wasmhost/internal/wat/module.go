@@ -40,18 +40,15 @@ func (a *assembler) module(root node) []byte {
 			if f.head() != pass {
 				continue
 			}
-			n := f.list[1]
-			if pass == "import" {
-				if inner := f.list[3]; inner.head() == "func" && len(inner.list) > 1 {
-					n = inner.list[1]
-				}
-			}
-			switch pass {
-			case "global":
-				a.globalNames[n.atom] = global
+			switch {
+			case pass == "global":
+				a.globalNames[f.name()] = global
 				global++
-			default:
-				a.funcNames[n.atom] = next
+			case pass == "func":
+				a.funcNames[f.name()] = next
+				next++
+			case f.list[3].head() == "func":
+				a.funcNames[f.list[3].name()] = next
 				next++
 			}
 		}
@@ -128,7 +125,7 @@ func (a *assembler) inlineExport(f node, kind byte, index uint32) []node {
 		if strings.HasPrefix(rest[0].atom, "$") {
 			rest = rest[1:]
 		} else if rest[0].head() == "export" {
-			a.exports.add(u32(append(name(nil, rest[0].list[1].text()), kind), index))
+			a.exports.add(u32(append(appendName(nil, rest[0].list[1].text()), kind), index))
 			rest = rest[1:]
 		} else {
 			break
@@ -180,7 +177,7 @@ func (a *assembler) signature(n []node) (uint32, []node, []string) {
 }
 
 func (a *assembler) importField(f node) {
-	b := name(name(nil, f.list[1].text()), f.list[2].text())
+	b := appendName(appendName(nil, f.list[1].text()), f.list[2].text())
 	inner := f.list[3]
 	rest := inner.list[1:]
 	if len(rest) > 0 && strings.HasPrefix(rest[0].atom, "$") {
@@ -257,9 +254,9 @@ func (a *assembler) elem(f node) {
 func (a *assembler) data(f node) {
 	if rest := f.list[1:]; len(rest) == 1 {
 		a.dataCount = true
-		a.datas.add(name([]byte{1}, rest[0].text()))
+		a.datas.add(appendName([]byte{1}, rest[0].text()))
 	} else {
-		a.datas.add(name(append([]byte{0}, a.constExpr(rest[0])...), rest[1].text()))
+		a.datas.add(appendName(append([]byte{0}, a.constExpr(rest[0])...), rest[1].text()))
 	}
 }
 

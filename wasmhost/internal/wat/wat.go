@@ -62,6 +62,14 @@ func (n node) head() string {
 	return n.list[0].atom
 }
 
+// name is the name of a field, "" if it has none.
+func (n node) name() string {
+	if len(n.list) > 1 && strings.HasPrefix(n.list[1].atom, "$") {
+		return n.list[1].atom
+	}
+	return ""
+}
+
 func parse(s string) node {
 	var stack [][]node
 	top := []node{}
@@ -169,7 +177,7 @@ func sleb(b []byte, v int64) []byte {
 	}
 }
 
-func name(b []byte, s string) []byte { return append(u32(b, uint32(len(s))), s...) }
+func appendName(b []byte, s string) []byte { return append(u32(b, uint32(len(s))), s...) }
 
 func floatBits(s string, size int) []byte {
 	f, err := strconv.ParseFloat(s, 64)
