@@ -15,8 +15,10 @@ var parameters = map[string]int{"msg_get": 4, "kv_get": 4, "kv_set": 4, "kv_del"
 // Instructions.
 const (
 	opUnreachable = 0x00
+	opLoop        = 0x03
 	opIf          = 0x04
 	opEnd         = 0x0b
+	opBranch      = 0x0c
 	opReturn      = 0x0f
 	opCall        = 0x10
 	opDrop        = 0x1a
