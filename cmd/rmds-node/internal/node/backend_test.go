@@ -185,13 +185,19 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-func TestDataDir(t *testing.T) {
+// TestBadPlaces holds that places where the node cannot write are faults of the configuration.
+func TestBadPlaces(t *testing.T) {
 	dir := t.TempDir()
 	file := put(t, dir, "file", "")
-	c := parse(t, filepath.Join(dir, "node.toml"), "[node]\ndata_dir = \"file\"\n")
-	_, err := Start(t.Context(), c, "test", slog.New(slog.DiscardHandler))
-	var faults config.Faults
-	if !errors.As(err, &faults) || faults[0].Key != "node.data_dir" || !strings.Contains(faults[0].Message, file) {
-		t.Errorf("a data directory that is a file: %v", err)
+	for key, text := range map[string]string{
+		"node.data_dir": "[node]\ndata_dir = \"file\"\n",
+		"admin.socket":  "[node]\ndata_dir = \"data\"\n[admin]\nsocket = \"file\"\n",
+	} {
+		c := parse(t, filepath.Join(dir, "node.toml"), text)
+		_, err := Start(t.Context(), c, "test", slog.New(slog.DiscardHandler))
+		var faults config.Faults
+		if !errors.As(err, &faults) || faults[0].Key != key || !strings.Contains(faults[0].Message, file) || faults[0].Line == 0 {
+			t.Errorf("%s that is a file: %v", key, err)
+		}
 	}
 }
