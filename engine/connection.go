@@ -58,13 +58,15 @@ type Connection struct {
 	mu       sync.RWMutex
 	channels map[string]*Channel
 	kvs      map[string]*kvStore
-	waiters  map[string]chan *Message // Requests by the id they wait for an answer to
-	trouble  map[string]string        // what is wrong now, by kind
+	waiters  map[string]chan *Message   // Requests by the id they wait for an answer to
+	trouble  map[string]string          // what is wrong now, by kind
+	handlers map[string]*handlerFigures // by the handlers' names
 }
 
 // counters since the start of this node.
 type counters struct {
-	accepted, delivered, rejected, handled, retries, dead, negative, gaps, resets, corrupt atomic.Int64
+	accepted, delivered, rejected, handled, retries, negative, gaps, resets, corrupt atomic.Int64
+	dead                                                                             reasonCounter
 }
 
 // New opens the node's database and starts it. It does not wait for NATS: messages sent meanwhile wait in the log.
@@ -93,7 +95,8 @@ func New(config *Config, opts ...Option) (*Connection, error) {
 
 func newConnection(cfg Config) *Connection {
 	c := &Connection{cfg: cfg, log: cfg.Logger, wall: cfg.Wall, stopping: make(chan struct{}), closed: make(chan struct{}),
-		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]string{}}
+		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]string{},
+		handlers: map[string]*handlerFigures{}}
 	if c.log == nil {
 		c.log = slog.Default()
 	}

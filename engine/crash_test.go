@@ -229,7 +229,7 @@ func verifyKills(t *testing.T, url, dir string, accepted []int) {
 	check(t, receive.Join("work", ReadOnly, WithStart(StartAll)).Handle(tally("tally")))
 	eventually(t, time.Minute, "everything is delivered", func() bool {
 		a, b := send.Status(), receive.Status()
-		return len(a.Peers) > 0 && len(a.Peers[0].Links) > 0 && a.Queued == 0 && b.Queued == 0
+		return len(a.Peers) > 0 && len(a.Peers[0].Links) > 0 && a.Peers[0].Links[0].Open && a.Queued == 0 && b.Queued == 0
 	})
 	handled := 0
 	for key, ok, err := receive.KV("tally").Next("seen/"); ok && strings.HasPrefix(key, "seen/"); key, ok, err = receive.KV("tally").Next(key) {

@@ -91,7 +91,7 @@ func (j *janitor) clean(retention time.Duration) (deleted int64, err error) {
 		if err != nil || d == 0 {
 			return deleted, err
 		}
-		j.c.count.dead.Add(int64(len(dead)))
+		j.c.count.dead.Add("no_reader", int64(len(dead)))
 		for i := range dead {
 			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: "no_reader: " + dead[i].Detail})
 		}
@@ -216,7 +216,7 @@ func (j *janitor) giveUp(m *member) error {
 		if _, err := c.st.Commit(batch); err != nil {
 			return err
 		}
-		c.count.dead.Add(int64(len(batch.Dead)))
+		c.count.dead.Add("reader_gone", int64(len(batch.Dead)))
 	}
 	if err := c.st.EndMember(m.node, m.id, "given up"); err != nil {
 		return err

@@ -321,7 +321,7 @@ func TestNoScans(t *testing.T) {
 	got(d.Streams())(t)
 	_, _, err = d.StreamCountThrough("a", "", 5)
 	check(t, err)
-	got(d.DeleteLog(4, []Cursor{{Node: "n", Membership: 1}}))(t)
+	got(d.DeleteLog(4, []Cursor{{Node: "n", Membership: 1}}, nil))(t)
 	got(d.AttemptCount(AttemptKey{}))(t)
 	got(d.DeadList(0, 1))(t)
 	got(d.DeadCount())(t)
