@@ -151,6 +151,7 @@ func (c *Connection) start() error {
 	c.commit.discard = c.dropOverlays
 	c.commit.onError = c.storageTrouble
 	c.commit.appended = c.ledger.appended
+	c.commit.landed = func() error { return c.ledger.load(c.st) }
 	c.commit.grew = c.loop.logGrew
 	if err := c.loop.loadPeers(); err != nil {
 		c.events.close()

@@ -60,6 +60,11 @@ func (l *loop) loadPeers() error {
 
 // sawAlive notes what presence says of the node itself.
 func (p *peer) sawAlive(now time.Time, pr *wire.Presence) {
+	if p.heard.Before(p.l.since) { // this node reconnected before the peer: what was sent again meanwhile went nowhere
+		for _, o := range p.out {
+			o.kick(now)
+		}
+	}
 	if p.run != pr.Run {
 		p.run = pr.Run
 		clear(p.reads)

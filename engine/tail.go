@@ -125,4 +125,11 @@ func (t *tail) after(seq int64, max int) (blocks []*block, ok bool) {
 	return t.blocks[i:min(i+max, len(t.blocks))], true
 }
 
+// reset forgets all blocks: the log has some that were never here.
+func (t *tail) reset(last int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocks, t.bytes, t.last = nil, 0, last
+}
+
 func (t *tail) lastSeq() int64 { t.mu.Lock(); defer t.mu.Unlock(); return t.last }

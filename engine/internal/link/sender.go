@@ -104,7 +104,7 @@ func (s *Sender) Kick(now time.Time) {
 	case opening:
 		s.openAt, s.opens, s.busy = now, 0, 0
 	case open:
-		s.backoff = 0
+		s.backoff, s.timer = 0, time.Time{} // the timer may be seconds away
 		if s.next > 0 {
 			s.rewind(now, max(s.window/2, 16))
 		}
@@ -130,7 +130,8 @@ func (s *Sender) Step(now time.Time, pull Pull) (frames []wire.Frame, next time.
 	for s.transmit(now) && s.pull(pull) {
 	}
 	if s.probe || s.confirm {
-		s.out = append(s.out, &wire.Probe{ID: s.id, Domain: s.cfg.Open.Domain, Frame: s.highest(), Confirmed: s.negative, Want: s.probe})
+		s.out = append(s.out, &wire.Probe{ID: s.id, Domain: s.cfg.Open.Domain,
+			Frame: s.highest(), Confirmed: s.negative, Want: s.probe})
 	}
 	s.probe, s.confirm = false, false
 	s.arm(now)

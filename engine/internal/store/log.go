@@ -1,12 +1,21 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
-	"time"
+	"fmt"
 )
 
-// StoredBlock is a block as it was appended.
+// Block is a stretch of the message log, packed by the caller.
+type Block struct {
+	First, Last int64 // seq of the first and the last record
+	Count       int   // records
+	CreatedHi   int64 // the newest creation time, unix ns
+	Enc         uint8 // the body's encoding, as the caller knows it
+	RawLen      int   // bytes of the body unpacked
+	Body        []byte
+	Streams     []StreamPart // what the block holds of each stream; counts add up to Count
+}
+
+// StoredBlock is a block as it is read back.
 type StoredBlock struct {
 	First, Last int64
 	Enc         uint8
@@ -14,178 +23,173 @@ type StoredBlock struct {
 	Body        []byte
 }
 
-// StartRun begins a run: its id and first seq are on disk before anything else is (P1). It returns all runs of this
-// database, oldest first, and whether the one before ended without CleanStop.
-func (s *Store) StartRun(run uint64, now time.Time) (lineage []Run, unclean bool, err error) {
-	err = s.update("start_run", func(tx *transaction) error {
-		var clean int
-		if err := tx.row("SELECT value FROM meta WHERE key = 'clean'").Scan(&clean); err != nil {
-			return err
-		}
-		unclean = clean == 0
-		if _, err := tx.exec("INSERT INTO run(first, run, started) SELECT value, ?, ? FROM meta WHERE key = 'next_seq'", int64(run), now.UnixNano()); err != nil {
-			return err
-		}
-		_, err := tx.exec("UPDATE meta SET value = 0 WHERE key = 'clean'")
-		return err
-	})
-	if err != nil {
-		return nil, false, err
+// tip is the log's end as the last commit left it.
+type tip struct {
+	known     bool
+	next      int64 // the least seq that may be appended
+	createdHi int64
+	streams   map[streamKey]streamTip // those that were appended to since the tip became known
+}
+
+const (
+	newestBlock = `SELECT last, created_hi FROM block ORDER BY last DESC LIMIT 1`
+	readMeta    = `SELECT value FROM meta WHERE key = ?`
+)
+
+// nextAfter returns the least seq that may come next: above the newest block, and not below the floor that deletions
+// leave behind.
+func nextAfter(row func(query string, args []any, dest ...any) (bool, error)) (next, createdHi int64, err error) {
+	var last int64
+	if _, err := row(readMeta, []any{metaSeqFloor}, &next); err != nil {
+		return 0, 0, err
 	}
-	err = s.each("SELECT run, first FROM run ORDER BY ord", nil, func(scan func(...any) error) error {
-		var run, first int64
-		if err := scan(&run, &first); err != nil {
-			return err
-		}
-		lineage = append(lineage, Run{uint64(run), first})
-		return nil
-	})
-	return lineage, unclean, err
+	if _, err := row(newestBlock, nil, &last, &createdHi); err != nil {
+		return 0, 0, err
+	}
+	return max(next, last+1), createdHi, nil
 }
 
-// CleanStop notes that the node was closed in order.
-func (s *Store) CleanStop() error {
-	return s.update("clean_stop", func(tx *transaction) error {
-		_, err := tx.exec("UPDATE meta SET value = 1 WHERE key = 'clean'")
-		return err
-	})
+func (t *tx) nextSeq() (int64, error) {
+	next, _, err := nextAfter(t.row)
+	return next, err
 }
 
-// NextSeq returns the seq that the next record gets. It never goes back, whatever was deleted.
+// NextSeq returns the seq that the next record gets. It never goes back, whatever is deleted.
 func (s *Store) NextSeq() (next int64, err error) {
-	err = s.row("SELECT value FROM meta WHERE key = 'next_seq'").Scan(&next)
-	return next, classify(err)
+	err = s.readSnapshot("NextSeq", func(q *snapshot) error {
+		next, _, err = nextAfter(q.row)
+		return err
+	})
+	return next, err
 }
 
-// ReadLog returns blocks with records above after, in order: at least one if there is one, else up to maxBytes.
-func (s *Store) ReadLog(after int64, maxBytes int) ([]StoredBlock, error) {
-	// The block that holds after+1 begins at or below it: start from the last block that does.
-	from := after + 1
-	err := s.row("SELECT first FROM log WHERE first <= ? ORDER BY first DESC LIMIT 1", after+1).Scan(&from)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, classify(err)
+// loadTip reads the log's end unless it is known.
+func (s *Store) loadTip(t *tx) (err error) {
+	if s.tip.known {
+		return nil
 	}
-	var blocks []StoredBlock
+	tip := tip{known: true, streams: map[streamKey]streamTip{}}
+	if tip.next, tip.createdHi, err = nextAfter(t.row); err != nil {
+		return err
+	}
+	s.tip = tip
+	return nil
+}
+
+// appendBlocks adds blocks to the log. The tip in memory moves when the transaction has happened.
+func (s *Store) appendBlocks(t *tx, blocks []Block) error {
+	if len(blocks) == 0 {
+		return nil
+	}
+	if err := s.loadTip(t); err != nil {
+		return err
+	}
+	next, createdHi := s.tip.next, s.tip.createdHi
+	moved := map[streamKey]streamTip{}
+	for i := range blocks {
+		b := &blocks[i]
+		if err := b.check(next); err != nil {
+			return fmt.Errorf("block %d: %w", i, err)
+		}
+		next, createdHi = b.Last+1, max(createdHi, b.CreatedHi)
+		if _, err := t.run(`INSERT INTO block (last, first, count, created_hi, enc, raw_len, body) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			b.Last, b.First, b.Count, createdHi, b.Enc, b.RawLen, blob(b.Body)); err != nil {
+			return err
+		}
+		for j := range b.Streams {
+			if err := s.appendPart(t, moved, b.Last, &b.Streams[j]); err != nil {
+				return err
+			}
+		}
+	}
+	t.committed = append(t.committed, func() {
+		s.tip.next, s.tip.createdHi = next, createdHi
+		for k, st := range moved {
+			s.tip.streams[k] = st
+		}
+	})
+	return nil
+}
+
+// check refuses a block that would break what reading relies on: a fault of the caller, not of the disk.
+func (b *Block) check(next int64) error {
+	if b.First < next || b.Last < b.First || int64(b.Count) > b.Last-b.First+1 {
+		return fmt.Errorf("%d records in seq %d to %d, next is %d", b.Count, b.First, b.Last, next)
+	}
+	count := 0
+	for i := range b.Streams {
+		p := &b.Streams[i]
+		if p.Count < 1 || p.Bytes < 0 || p.First < b.First || p.Last > b.Last || int64(p.Count) > p.Last-p.First+1 {
+			return fmt.Errorf("stream %q/%q: %d records in seq %d to %d of %d to %d", p.Channel, p.To, p.Count, p.First, p.Last, b.First, b.Last)
+		}
+		count += p.Count
+	}
+	if count != b.Count || count == 0 {
+		return fmt.Errorf("%d records, %d in its streams", b.Count, count)
+	}
+	return nil
+}
+
+// blob makes an empty value of nil, which the driver would store as NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// ReadLog returns the blocks that hold records above after, in order: the first in any case, and more while the bodies'
+// sum stays within maxBytes. None: there is nothing above.
+func (s *Store) ReadLog(after int64, maxBytes int) (out []StoredBlock, err error) {
 	size := 0
-	err = s.each("SELECT first, last, enc, raw_len, body FROM log WHERE first >= ? AND last > ? ORDER BY first", []any{from, after}, func(scan func(...any) error) error {
-		var b StoredBlock
-		if err := scan(&b.First, &b.Last, &b.Enc, &b.RawLen, &b.Body); err != nil {
-			return err
-		}
-		blocks = append(blocks, b)
-		if size += len(b.Body); size >= maxBytes {
-			return errEnough
-		}
-		return nil
+	err = s.read("ReadLog", func(q *snapshot) error {
+		return q.rows(`SELECT first, last, enc, raw_len, body FROM block WHERE last > ? ORDER BY last`, []any{after},
+			func(scan func(...any) error) (bool, error) {
+				var b StoredBlock
+				if err := scan(&b.First, &b.Last, &b.Enc, &b.RawLen, &b.Body); err != nil {
+					return false, err
+				}
+				if size += len(b.Body); len(out) > 0 && size > maxBytes {
+					return false, nil
+				}
+				out = append(out, b)
+				return size < maxBytes, nil
+			})
 	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return nil, err
-	}
-	return blocks, nil
+	return out, err
 }
 
-// errEnough ends a loop over rows.
-var errEnough = errors.New("enough")
-
-// FirstCreatedAtOrAfter returns the first seq of the first block that holds something created then or later, or the next
-// seq if there is none. Stamps that go back do not hide later ones: a block counts as new as any before it.
+// FirstCreatedAtOrAfter returns the first seq of the first block that may hold a record created then or later, by the
+// stamps of this node's clock: before it, all are older. Where the clock went back, blocks count as new as the newest
+// before them. NextSeq if there is none.
+//
+// The newest stamp so far only rises along the log, so it is found by bisection.
 func (s *Store) FirstCreatedAtOrAfter(created int64) (seq int64, err error) {
-	next, err := s.NextSeq()
-	if err != nil {
-		return 0, err
-	}
-	var low, high int64 // the answer is the first of a block, and blocks' created_hi rises with it: halve by first
-	if err := s.row("SELECT coalesce(min(first), 0), coalesce(max(first), 0) FROM log").Scan(&low, &high); err != nil {
-		return 0, classify(err)
-	}
-	if low == 0 {
-		return next, nil
-	}
-	answer := next
-	for low <= high {
-		var first, hi int64
-		if err := s.row("SELECT first, created_hi FROM log WHERE first <= ? ORDER BY first DESC LIMIT 1", low+(high-low)/2).Scan(&first, &hi); err != nil {
-			return 0, classify(err)
-		}
-		if hi >= created {
-			answer, high = first, first-1
-			continue
-		}
-		var after int64
-		if err := s.row("SELECT coalesce(min(first), 0) FROM log WHERE first > ?", first).Scan(&after); err != nil {
-			return 0, classify(err)
-		}
-		if after == 0 {
-			break
-		}
-		low = after
-	}
-	return answer, nil
-}
-
-// Stream is what was ever appended to a stream, and what of it was deleted.
-type Stream struct {
-	Channel, To              string
-	Count, Bytes, LastSeq    int64 // ever appended
-	DeletedSeq, DeletedCount int64 // deleted through that seq
-}
-
-// Streams returns all streams.
-func (s *Store) Streams() ([]Stream, error) {
-	var list []Stream
-	err := s.each("SELECT channel, node, count, bytes, last_seq, deleted_seq, deleted_count FROM stream", nil, func(scan func(...any) error) error {
-		var t Stream
-		if err := scan(&t.Channel, &t.To, &t.Count, &t.Bytes, &t.LastSeq, &t.DeletedSeq, &t.DeletedCount); err != nil {
+	err = s.readSnapshot("FirstCreatedAtOrAfter", func(q *snapshot) error {
+		if seq, _, err = nextAfter(q.row); err != nil {
 			return err
 		}
-		list = append(list, t)
-		return nil
-	})
-	return list, err
-}
-
-// StreamCountThrough returns how many records of a stream, deleted ones included, lie in blocks that end at or below seq.
-// straddle is the block that seq lies inside of, if any, for the caller to count.
-func (s *Store) StreamCountThrough(channel, to string, seq int64) (count int64, straddle *StoredBlock, err error) {
-	err = s.row(`SELECT coalesce((SELECT total FROM part WHERE stream = id AND block_last <= ?1 ORDER BY block_last DESC LIMIT 1),
-		CASE WHEN deleted_seq <= ?1 THEN deleted_count ELSE 0 END) FROM stream WHERE channel = ?2 AND node = ?3`, seq, channel, to).Scan(&count)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil, nil
-	}
-	if err != nil {
-		return 0, nil, classify(err)
-	}
-	var b StoredBlock
-	err = s.row("SELECT first, last, enc, raw_len, body FROM log WHERE first <= ? ORDER BY first DESC LIMIT 1", seq).Scan(&b.First, &b.Last, &b.Enc, &b.RawLen, &b.Body)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && b.Last <= seq {
-		return count, nil, nil
-	}
-	return count, &b, classify(err)
-}
-
-// DeleteLog deletes whole blocks that end at or below through, in one transaction with the cursors that allow it (P28),
-// and returns how many records that were.
-func (s *Store) DeleteLog(through int64, cursors []Cursor) (deleted int64, err error) {
-	err = s.update("delete_log", func(tx *transaction) error {
-		for i := range cursors {
-			if err := tx.moveCursor(&cursors[i]); err != nil {
-				return err
-			}
-		}
-		if err := tx.row("SELECT coalesce(sum(count), 0) FROM log WHERE last <= ?", through).Scan(&deleted); err != nil {
+		var lo int64
+		if found, err := q.row(`SELECT last FROM block ORDER BY last LIMIT 1`, nil, &lo); err != nil || !found {
 			return err
 		}
-		for _, q := range []string{
-			`UPDATE stream SET (deleted_seq, deleted_count) = (SELECT block_last, total FROM part WHERE stream = id AND block_last <= ?1 ORDER BY block_last DESC LIMIT 1)
-				WHERE EXISTS (SELECT 1 FROM part WHERE stream = id AND block_last <= ?1)`,
-			"DELETE FROM part WHERE block_last <= ?1",
-			"DELETE FROM log WHERE last <= ?1",
-		} {
-			if _, err := tx.exec(q, through); err != nil {
+		for hi := seq - 1; lo <= hi; {
+			mid := lo + (hi-lo)/2
+			var first, last, newest int64
+			found, err := q.row(`SELECT first, last, created_hi FROM block WHERE last >= ? ORDER BY last LIMIT 1`, []any{mid}, &first, &last, &newest)
+			switch {
+			case err != nil:
 				return err
+			case found && newest < created:
+				lo = last + 1
+			default:
+				hi = mid - 1
+				if found {
+					seq = min(seq, first)
+				}
 			}
 		}
 		return nil
 	})
-	return deleted, err
+	return seq, err
 }

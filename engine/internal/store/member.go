@@ -1,123 +1,105 @@
 package store
 
-import (
-	"database/sql"
-	"errors"
-	"time"
-)
-
-// Member is a reader of one of this node's streams, with its cursor.
+// Member is a reader that this node knows: a membership of another node in one of this node's streams.
 type Member struct {
 	Node                  string
 	Membership            uint64
-	Channel               string // "" for what is addressed to it
-	Domain                string
-	JoinedAt              int64 // its clock, unix ns
-	StartSeq              int64 // decided once (P23)
-	Acked, Count, Scanned int64
-	LastHeard             int64
-	StoreID               uint64
+	Channel               string // "" for what is addressed to the node
+	Domain                string // its ordering domain, as the caller names it
+	JoinedAt              int64  // by the reader's clock, unix ns
+	StartSeq              int64  // decided once (P23)
+	Acked, Count, Scanned int64  // the cursor
+	LastHeard             int64  // unix ns
+	StoreID               uint64 // of the reader's database when it was last heard
 	Ended                 bool
+	EndReason             string
 }
 
-// Members returns all readers, ended ones included.
+// Cursor is how far a member has acknowledged its stream. It may go back: what the reader states counts (P3). A cursor of
+// a membership that is not known, or has ended, changes nothing: it came too late.
+type Cursor struct {
+	Node       string
+	Membership uint64
+	Acked      int64 // seq
+	Count      int64 // records of the stream at or below Acked: Stream.Count minus this is the depth of the queue
+	Scanned    int64 // seq up to which nothing is owed; for deletion only (P28)
+}
+
+// Skip says that a member will never get the records after Prev up to To (P27).
+type Skip struct {
+	Node       string
+	Membership uint64
+	Prev, To   int64 // seq
+	Reason     string
+	Count      int64 // records
+}
+
+// Members returns all members, those that have ended included.
 func (s *Store) Members() ([]Member, error) {
-	var list []Member
-	err := s.each("SELECT node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, last_heard, store_id, ended FROM member", nil,
-		func(scan func(...any) error) error {
-			var m Member
-			var id, store int64
-			if err := scan(&m.Node, &id, &m.Channel, &m.Domain, &m.JoinedAt, &m.StartSeq, &m.Acked, &m.Count, &m.Scanned, &m.LastHeard, &store, &m.Ended); err != nil {
-				return err
-			}
-			m.Membership, m.StoreID = uint64(id), uint64(store)
-			list = append(list, m)
-			return nil
-		})
-	return list, err
+	return list(s, "Members", `SELECT node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, last_heard, store_id, ended,
+		ended_reason FROM member ORDER BY node, channel`, nil, func(scan func(...any) error, m *Member) error {
+		var membership, storeID int64
+		err := scan(&m.Node, &membership, &m.Channel, &m.Domain, &m.JoinedAt, &m.StartSeq, &m.Acked, &m.Count, &m.Scanned, &m.LastHeard,
+			&storeID, &m.Ended, &m.EndReason)
+		m.Membership, m.StoreID = uint64(membership), uint64(storeID)
+		return err
+	})
 }
 
-// PutMember keeps a reader.
+// PutMember stores a member, in place of what was stored of that membership.
 func (s *Store) PutMember(m Member) error {
-	return s.update("put_member", func(tx *transaction) error {
-		_, err := tx.exec(`INSERT OR REPLACE INTO member(node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, last_heard, store_id, ended)
-			VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Node, int64(m.Membership), m.Channel, m.Domain, m.JoinedAt, m.StartSeq, m.Acked, m.Count, m.Scanned,
-			m.LastHeard, int64(m.StoreID), m.Ended)
+	return s.write("PutMember", func(t *tx) error {
+		_, err := t.run(`INSERT OR REPLACE INTO member (node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, last_heard,
+			store_id, ended, ended_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Node, int64(m.Membership), m.Channel, m.Domain,
+			m.JoinedAt, m.StartSeq, m.Acked, m.Count, m.Scanned, m.LastHeard, int64(m.StoreID), m.Ended, m.EndReason)
 		return err
 	})
 }
 
-// EndMember notes that a membership is over.
+// EndMember marks a membership as ended, with the reason, and forgets its skips. What is not known is not an error.
 func (s *Store) EndMember(node string, membership uint64, reason string) error {
-	return s.update("end_member", func(tx *transaction) error {
-		if _, err := tx.exec("DELETE FROM skip WHERE node = ? AND membership = ?", node, int64(membership)); err != nil {
+	return s.write("EndMember", func(t *tx) error {
+		if _, err := t.run(`UPDATE member SET ended = 1, ended_reason = ? WHERE node = ? AND membership = ?`, reason, node, int64(membership)); err != nil {
 			return err
 		}
-		_, err := tx.exec("UPDATE member SET ended = 1, reason = ? WHERE node = ? AND membership = ?", reason, node, int64(membership))
+		_, err := t.run(`DELETE FROM skip WHERE node = ? AND membership = ?`, node, int64(membership))
 		return err
 	})
 }
 
-// Skips returns what a reader will not get and has not passed yet, in order.
+func (t *tx) setCursors(cursors []Cursor) error {
+	for _, c := range cursors {
+		n, err := t.run(`UPDATE member SET acked = ?, count = ?, scanned = ? WHERE node = ? AND membership = ? AND NOT ended`,
+			c.Acked, c.Count, c.Scanned, c.Node, int64(c.Membership))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		if _, err := t.run(`DELETE FROM skip WHERE node = ? AND membership = ? AND upto <= ?`, c.Node, int64(c.Membership), c.Acked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) addSkips(skips []Skip) error {
+	for i := range skips {
+		k := &skips[i]
+		if _, err := t.run(`INSERT OR REPLACE INTO skip (node, membership, prev, upto, reason, count) VALUES (?, ?, ?, ?, ?, ?)`,
+			k.Node, int64(k.Membership), k.Prev, k.To, k.Reason, k.Count); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Skips returns what a member has still to be told of, in seq order. A skip goes when the member's cursor has passed it.
 func (s *Store) Skips(node string, membership uint64) ([]Skip, error) {
-	var list []Skip
-	err := s.each("SELECT prev, seq_to, reason, count FROM skip WHERE node = ? AND membership = ? ORDER BY seq_to", []any{node, int64(membership)},
-		func(scan func(...any) error) error {
-			k := Skip{Node: node, Membership: membership}
-			if err := scan(&k.Prev, &k.To, &k.Reason, &k.Count); err != nil {
-				return err
-			}
-			list = append(list, k)
-			return nil
+	return list(s, "Skips", `SELECT prev, upto, reason, count FROM skip WHERE node = ? AND membership = ? ORDER BY upto`,
+		[]any{node, int64(membership)}, func(scan func(...any) error, k *Skip) error {
+			k.Node, k.Membership = node, membership
+			return scan(&k.Prev, &k.To, &k.Reason, &k.Count)
 		})
-	return list, err
-}
-
-// Membership is a channel that this node reads.
-type Membership struct {
-	Channel  string
-	ID       uint64 // random, of this join
-	JoinedAt int64  // unix ns
-	Start    uint8
-	Domain   string
-}
-
-// Memberships returns what this node reads, by channel.
-func (s *Store) Memberships() ([]Membership, error) {
-	var list []Membership
-	err := s.each("SELECT channel, id, joined_at, start, domain FROM membership ORDER BY channel", nil, func(scan func(...any) error) error {
-		var m Membership
-		var id int64
-		if err := scan(&m.Channel, &id, &m.JoinedAt, &m.Start, &m.Domain); err != nil {
-			return err
-		}
-		m.ID = uint64(id)
-		list = append(list, m)
-		return nil
-	})
-	return list, err
-}
-
-// Join makes this node a reader of a channel, or finds that it is one; start and domain are kept as told last.
-func (s *Store) Join(channel string, start uint8, domain string, now time.Time) (m Membership, err error) {
-	err = s.update("join", func(tx *transaction) error {
-		m = Membership{Channel: channel, JoinedAt: now.UnixNano(), Start: start, Domain: domain}
-		id := randomID()
-		err := tx.row("SELECT id, joined_at FROM membership WHERE channel = ?", channel).Scan(&id, &m.JoinedAt)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		m.ID = uint64(id)
-		_, err = tx.exec("INSERT OR REPLACE INTO membership(channel, id, joined_at, start, domain) VALUES(?, ?, ?, ?, ?)", channel, id, m.JoinedAt, start, domain)
-		return err
-	})
-	return m, err
-}
-
-// Leave ends a membership for good: a later Join is a new one.
-func (s *Store) Leave(channel string) error {
-	return s.update("leave", func(tx *transaction) error {
-		_, err := tx.exec("DELETE FROM membership WHERE channel = ?", channel)
-		return err
-	})
 }

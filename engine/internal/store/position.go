@@ -1,102 +1,112 @@
 package store
 
 import (
-	"database/sql"
-	"errors"
+	"fmt"
 	"time"
 )
 
-// Position is how far this node has handled one run of a sender, for one membership.
+// Position is how far one run of a sender's log has been handled for one membership of this node (P2).
 type Position struct {
 	Membership uint64
 	Run        uint64
 	Seq        int64
 }
 
-// Resolve returns a membership's position in the log of a sender that states this lineage: the farthest that any of its
-// runs has come, each counting only up to where the next run begins. Runs that are not in the lineage do not count.
+// Segment is a step of a position within one run: from Prev, the record before it for the membership, to Seq.
+type Segment struct {
+	Run       uint64
+	Prev, Seq int64
+}
+
+// Advance moves the position of one membership in one sender's log, if it stands at the first segment's Prev (P4).
+type Advance struct {
+	Sender     string
+	Lineage    []Run // the sender's, as its link was opened, oldest first
+	Membership uint64
+	First      bool // there is no position yet, and Prev is where the sender said that this membership starts
+	Segments   []Segment
+}
+
+// Resolve returns the position of a membership in a log of that lineage: the highest of the runs' positions, each taken
+// only up to the next run's first seq, because what a sender's image that was lost accepted above it is not in this log.
+// Runs outside the lineage do not count. ok: there is a position.
 func Resolve(rows []Position, membership uint64, lineage []Run) (seq int64, ok bool) {
-	for i, r := range lineage {
-		for _, p := range rows {
-			if p.Membership != membership || p.Run != r.Run {
-				continue
-			}
-			at := p.Seq
-			if i+1 < len(lineage) {
-				at = min(at, lineage[i+1].First-1)
-			}
-			seq, ok = max(seq, at), true
+	for _, r := range rows {
+		if r.Membership != membership {
+			continue
+		}
+		if end, in := runEnd(lineage, r.Run); in {
+			seq, ok = max(seq, min(r.Seq, end)), true
 		}
 	}
 	return seq, ok
 }
 
-// Positions returns all positions in a sender's logs.
-func (s *Store) Positions(sender string) ([]Position, error) {
-	var list []Position
-	err := s.each("SELECT membership, run, seq FROM position WHERE sender = ?", []any{sender}, func(scan func(...any) error) error {
-		var m, r, seq int64
-		if err := scan(&m, &r, &seq); err != nil {
-			return err
+// runEnd returns the last seq that a run of the lineage can have accepted.
+func runEnd(lineage []Run, run uint64) (last int64, ok bool) {
+	for i := len(lineage) - 1; i >= 0; i-- {
+		if lineage[i].Run != run {
+			continue
 		}
-		list = append(list, Position{uint64(m), uint64(r), seq})
-		return nil
-	})
-	return list, err
+		if i == len(lineage)-1 {
+			return 1<<63 - 1, true
+		}
+		return lineage[i+1].First - 1, true
+	}
+	return 0, false
 }
 
-// advance moves positions, each only from where the batch says that it is (P4).
-func (t *transaction) advance(b *Batch) error {
-	for i := range b.Advances {
-		a := &b.Advances[i]
-		for j := range a.Segments {
-			fits, err := t.advanceSegment(a, &a.Segments[j], a.First && j == 0, b.Now)
-			if err != nil {
-				return err
-			}
-			if !fits {
-				return &StaleError{i}
-			}
+// Positions returns all positions of this node in a sender's log, of all its runs.
+func (s *Store) Positions(sender string) ([]Position, error) {
+	return list(s, "Positions", `SELECT membership, run, seq FROM position WHERE sender = ?`, []any{sender}, scanPosition)
+}
+
+func scanPosition(scan func(...any) error, p *Position) error {
+	var membership, run int64
+	err := scan(&membership, &run, &p.Seq)
+	p.Membership, p.Run = uint64(membership), uint64(run)
+	return err
+}
+
+// advance moves one position, or fails with *StaleError.
+func (t *tx) advance(index int, a *Advance, now time.Time) error {
+	for i := range a.Segments {
+		seg := &a.Segments[i]
+		if end, ok := runEnd(a.Lineage, seg.Run); !ok || seg.Seq > end || seg.Seq <= seg.Prev {
+			return fmt.Errorf("advance %d: seq %d to %d in run %016x is outside the lineage", index, seg.Prev, seg.Seq, seg.Run)
+		}
+		moved, err := t.run(`UPDATE position SET seq = ?, updated_at = ? WHERE sender = ? AND membership = ? AND run = ? AND seq = ?`,
+			seg.Seq, now.UnixNano(), a.Sender, int64(a.Membership), int64(seg.Run), seg.Prev)
+		if err != nil {
+			return err
+		}
+		if moved == 1 {
+			continue
+		}
+		rows, err := t.positions(a.Sender, a.Membership)
+		if err != nil {
+			return err
+		}
+		at, known := Resolve(rows, a.Membership, a.Lineage)
+		if at != seg.Prev && (known || !a.First) {
+			return &StaleError{Index: index, Sender: a.Sender, Membership: a.Membership, Prev: seg.Prev, Position: at}
+		}
+		if _, err := t.run(`INSERT INTO position (sender, membership, run, seq, updated_at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET seq = excluded.seq, updated_at = excluded.updated_at`,
+			a.Sender, int64(a.Membership), int64(seg.Run), seg.Seq, now.UnixNano()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (t *transaction) advanceSegment(a *Advance, g *Segment, first bool, now time.Time) (fits bool, err error) {
-	res, err := t.exec("UPDATE position SET seq = ?, updated_at = ? WHERE sender = ? AND membership = ? AND run = ? AND seq = ?",
-		g.Seq, now.UnixNano(), a.Sender, int64(a.Membership), int64(g.Run), g.Prev)
-	if err != nil {
-		return false, err
-	}
-	if n, err := res.RowsAffected(); err != nil || n == 1 {
-		return n == 1, err
-	}
-	rows, err := t.positions(a)
-	if err != nil {
-		return false, err
-	}
-	at, known := Resolve(rows, a.Membership, a.Lineage)
-	if known && at != g.Prev || !known && !first {
-		return false, nil
-	}
-	_, err = t.exec(`INSERT INTO position(sender, membership, run, seq, updated_at) VALUES(?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET seq = excluded.seq, updated_at = excluded.updated_at`, a.Sender, int64(a.Membership), int64(g.Run), g.Seq, now.UnixNano())
-	return err == nil, err
-}
-
-// positions reads the rows of the advance's runs inside the transaction.
-func (t *transaction) positions(a *Advance) ([]Position, error) {
-	var rows []Position
-	for _, r := range a.Lineage {
-		var seq int64
-		err := t.row("SELECT seq FROM position WHERE sender = ? AND membership = ? AND run = ?", a.Sender, int64(a.Membership), int64(r.Run)).Scan(&seq)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, Position{a.Membership, r.Run, seq})
-	}
-	return rows, nil
+func (t *tx) positions(sender string, membership uint64) (out []Position, err error) {
+	err = t.rows(`SELECT membership, run, seq FROM position WHERE sender = ? AND membership = ?`, []any{sender, int64(membership)},
+		func(scan func(...any) error) error {
+			var p Position
+			err := scanPosition(scan, &p)
+			out = append(out, p)
+			return err
+		})
+	return out, err
 }

@@ -1,195 +1,272 @@
-// Package store is a node's database: one SQLite file, in which one method is one transaction.
-//
-//	meta        store id, node id, the next seq, how the last run ended
-//	run         every run of the node with the first seq that it may use (P1); never deleted
-//	log, part   the message log in packed blocks, and how many records of each stream a block brings
-//	stream      per stream, what was ever appended and what was deleted
-//	member      readers of this node's streams, with their cursors
-//	skip        what a reader will never get (P27)
-//	membership  what this node reads (P2)
-//	position    how far this node has handled other nodes' logs, per (sender, run, membership)
-//	kv          handlers' key-value stores
-//	dead, attempt, event   what went wrong
-//
-// One connection writes, a few read. Writers take a lock and wait for each other; readers see the last commit. A commit
-// is durable when Commit returns nil (WAL, synchronous=FULL, checked at open). A process that is killed leaves a database
-// that holds exactly the commits that had returned, and possibly one more.
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
-	_ "modernc.org/sqlite" // the driver
+	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// Options of Open.
-type Options struct {
-	Hook func(operation string) error // called before each operation; an error from it fails the operation as a disk would
-	Sync string                       // PRAGMA synchronous: "" means FULL; tests of things other than power cuts say OFF
-}
-
-// Store is an open database. Its methods may be called from any goroutine.
+// Store is an open database. All methods may be called from any goroutine; those that write take turns.
 type Store struct {
 	path string
-	hook func(string) error
 	lock *os.File
-	meta Meta
+	hook func(op string) error
 
-	mu    sync.Mutex // one writing transaction at a time
-	write *sql.DB
-	conn  *sql.Conn
-	read  *sql.DB
-	w     map[string]*sql.Stmt // of conn, by SQL text
-	rmu   sync.Mutex
-	r     map[string]*sql.Stmt // of read, by SQL text
-	hi    int64                // newest created_hi; guarded by mu
-	ids   map[streamKey]int64  // stream ids; guarded by mu
+	mu     sync.Mutex // held by a writing method, and by Close
+	writer writer     // guarded by mu
+	tip    tip        // guarded by mu
+
+	reader reader
+
+	metaMu sync.Mutex
+	meta   Meta // guarded by metaMu
 }
 
-// Meta is what a database knows of itself.
-type Meta struct {
-	StoreID             uint64 // random, from the database's creation
-	AddressedMembership uint64 // this node's membership of messages that name it
-	NodeID              string // "" until SetNodeID
-	Created             int64  // unix ns
+// Options are for tests; the zero value is what a node runs with.
+type Options struct {
+	// Hook is called with the name of each method before it does anything, and for methods that write twice more: with
+	// ".sync" appended before the transaction is committed, with ".landed" appended after. An error is returned by the
+	// method as an I/O error (IsIO). At "" and ".sync" nothing has been applied; at ".landed" everything has, as after an
+	// fsync that failed too late. nil: no hook.
+	Hook func(op string) error
+	// Sync is the value of PRAGMA synchronous: "" is FULL. OFF spares the disk where a test is about something else.
+	Sync string
 }
 
-// Open opens or creates the database in path, in a directory that exists. Errors wrap ErrLocked if another process has
-// it, ErrNewerSchema if a newer program wrote it, ErrCorrupt if it is no sound database.
+const (
+	pageSize = 4096
+	// A commit of one message writes four or five pages, one of a 48 KiB block sixteen. 4000 pages (16 MiB) let a
+	// checkpoint write a page once that many commits have changed; the limit gives back what a burst has made of the WAL.
+	walPages    = 4000
+	walMaxBytes = 32 << 20
+	// The log is appended to at its end and read in long sweeps; what is worth keeping are the few pages that every
+	// commit changes and the inner pages of the trees. Sizes in KiB.
+	writerCacheKiB = 4096
+	readerCacheKiB = 1024
+	readers        = 4
+	// busyTimeout is for a checkpoint in another connection, or an operator's sqlite3 shell. Milliseconds.
+	busyTimeout = 5000
+)
+
+// Open opens the database, creating it if the file does not exist or is empty. Its directory must exist. It fails with
+// ErrLocked, ErrCorrupt or ErrNewerSchema, having changed nothing in the file.
 func Open(path string, o Options) (*Store, error) {
-	if o.Sync == "" {
-		o.Sync = "FULL"
-	}
-	if fi, err := os.Stat(filepath.Dir(path)); err != nil || !fi.IsDir() {
-		return nil, fmt.Errorf("directory %s of the database does not exist: create it", filepath.Dir(path))
-	}
-	lock, err := lockFile(path + ".lock")
+	s, err := open(path, o)
 	if err != nil {
-		return nil, err
-	}
-	s := &Store{path: path, hook: o.Hook, lock: lock, w: map[string]*sql.Stmt{}, r: map[string]*sql.Stmt{}, ids: map[streamKey]int64{}}
-	if err := s.open(o.Sync); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, wrap("open", err)
 	}
 	return s, nil
 }
 
-// dsn is the data source name with the pragmas of every connection.
-func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...), "_txlock": {"immediate"}}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+func open(path string, o Options) (_ *Store, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, hook: o.Hook, writer: writer{stmts: map[string]*sql.Stmt{}}, reader: reader{stmts: map[string]*sql.Stmt{}}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := s.fault("Open"); err != nil {
+		return nil, err
+	}
+	if err := s.claim(); err != nil {
+		return nil, err
+	}
+	if err := s.openWriter(o.Sync); err != nil {
+		return nil, err
+	}
+	s.reader.db, err = sql.Open("sqlite", dataSource(path, "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCacheKiB)))
+	if err != nil {
+		return nil, err
+	}
+	s.reader.db.SetMaxOpenConns(readers)
+	s.reader.db.SetMaxIdleConns(readers)
+	return s, s.loadMeta()
 }
 
-func (s *Store) open(sync string) error {
-	ctx := context.Background()
+// claim takes the lock, then makes sure that there is a file, readable by its owner only. The file must not be opened
+// again by this process other than through SQLite: closing any descriptor of it would drop SQLite's own locks.
+func (s *Store) claim() error {
+	dir := filepath.Dir(s.path)
+	if fi, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("directory %s: %w", dir, err)
+	} else if !fi.IsDir() {
+		return fmt.Errorf("%s is not a directory", dir)
+	}
 	var err error
-	s.write, err = sql.Open("sqlite", dsn(s.path, "journal_mode(WAL)", "synchronous("+sync+")", "wal_autocheckpoint(4000)", "cache_size(-16000)"))
+	if s.lock, err = lockFile(s.path + ".lock"); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	s.write.SetMaxOpenConns(1)
-	if s.conn, err = s.write.Conn(ctx); err != nil {
-		return classify(err)
-	}
-	if s.read, err = sql.Open("sqlite", dsn(s.path, "query_only(1)", "cache_size(-8000)")); err != nil {
-		return err
-	}
-	s.read.SetMaxOpenConns(4)
-	s.read.SetMaxIdleConns(4)
-	if err := s.checkPragmas(ctx, sync); err != nil {
-		return err
-	}
-	if err := s.migrate(ctx); err != nil {
-		return err
-	}
-	return s.load()
+	return f.Close()
 }
 
-// checkPragmas makes sure that SQLite took what it was told: a mistyped pragma is silently ignored, and with it the
-// promise of durability.
-func (s *Store) checkPragmas(ctx context.Context, sync string) error {
-	var mode string
-	if err := s.conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
-		return classify(err)
+// dataSource names the database to the driver. Pragmas are run on every connection, which a pool opens as it likes.
+func dataSource(path string, pragmas ...string) string {
+	p := filepath.ToSlash(path)
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p // a drive letter
 	}
-	var level int
-	if err := s.conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&level); err != nil {
-		return classify(err)
+	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout)}, pragmas...)}
+	return "file:" + (&url.URL{Path: p}).EscapedPath() + "?" + q.Encode()
+}
+
+// openWriter opens the writing connection, looks whether the file is ours, and sets the connection up. Nothing is
+// written before the version is known.
+func (s *Store) openWriter(sync string) (err error) {
+	if s.writer.db, err = sql.Open("sqlite", dataSource(s.path)); err != nil {
+		return err
 	}
-	want := map[string]int{"FULL": 2, "OFF": 0}
-	if w, ok := want[sync]; !ok || mode != "wal" || level != w {
-		return fmt.Errorf("journal_mode is %s and synchronous %d, want wal and %s: the file system may not support WAL", mode, level, sync)
+	s.writer.db.SetMaxOpenConns(1)
+	if s.writer.conn, err = s.writer.db.Conn(background); err != nil {
+		return err
+	}
+	fresh, err := s.writer.identify()
+	if err != nil {
+		return err
+	}
+	if err := s.writer.configure(sync); err != nil {
+		return err
+	}
+	if fresh {
+		return s.transact("create", create)
 	}
 	return nil
 }
 
-// load reads what is kept in memory.
-func (s *Store) load() error {
-	q := `SELECT (SELECT value FROM meta WHERE key='store_id'), (SELECT value FROM meta WHERE key='addressed'),
-		(SELECT value FROM meta WHERE key='created'), coalesce((SELECT text FROM meta WHERE key='node_id'), ''),
-		coalesce((SELECT max(created_hi) FROM (SELECT created_hi FROM log ORDER BY first DESC LIMIT 1)), 0)`
-	var id, addressed int64
-	if err := s.row(q).Scan(&id, &addressed, &s.meta.Created, &s.meta.NodeID, &s.hi); err != nil {
-		return classify(err)
-	}
-	s.meta.StoreID, s.meta.AddressedMembership = uint64(id), uint64(addressed)
-	return s.each("SELECT id, channel, node FROM stream", nil, func(scan func(...any) error) error {
-		var id int64
-		var k streamKey
-		if err := scan(&id, &k.channel, &k.to); err != nil {
-			return err
+// identify reports whether the database is empty, and fails if it is another program's or a later version's.
+func (w *writer) identify() (fresh bool, err error) {
+	var app, version, tables int
+	for _, q := range []struct {
+		query string
+		value *int
+	}{
+		{`PRAGMA application_id`, &app}, {`PRAGMA user_version`, &version}, {`SELECT count(*) FROM sqlite_schema`, &tables},
+	} {
+		if err := w.conn.QueryRowContext(background, q.query).Scan(q.value); err != nil {
+			return false, err
 		}
-		s.ids[k] = id
-		return nil
-	})
+	}
+	switch {
+	case app == 0 && version == 0 && tables == 0:
+		return true, nil
+	case app != applicationID:
+		return false, errors.New("the file is a database of another program")
+	case version > schemaVersion:
+		return false, fmt.Errorf("%w: schema %d, this version knows %d", ErrNewerSchema, version, schemaVersion)
+	case version < schemaVersion:
+		return false, fmt.Errorf("%w: schema %d was never released", ErrCorrupt, version)
+	}
+	return false, nil
 }
 
-// Meta returns what the database knows of itself.
-func (s *Store) Meta() Meta { return s.meta }
-
-// SetNodeID notes whose database this is, once. Another id later is an error: the database of one node must not
-// become that of another, whose readers would take its messages for their own.
-func (s *Store) SetNodeID(id string) error {
-	if s.meta.NodeID == id {
-		return nil
+// configure sets the writing connection up and reads back what durability rests on: SQLite ignores a pragma that it
+// cannot follow.
+func (w *writer) configure(sync string) error {
+	want := map[string]string{"": "2", "FULL": "2", "OFF": "0"}[sync]
+	if want == "" {
+		return fmt.Errorf("synchronous cannot be %q", sync)
 	}
-	if s.meta.NodeID != "" {
-		return fmt.Errorf("the database belongs to node %q, not %q: give this node another storage path, or its old id", s.meta.NodeID, id)
+	for _, p := range []struct{ name, value, result string }{
+		{"page_size", fmt.Sprint(pageSize), ""}, // of a new database
+		{"journal_mode", "WAL", "wal"},
+		{"synchronous", want, want},
+		{"fullfsync", "1", "1"}, // macOS: flush the drive's cache too
+		{"checkpoint_fullfsync", "1", "1"},
+		{"foreign_keys", "0", "0"},
+		{"temp_store", "MEMORY", ""},
+		{"cache_size", fmt.Sprint(-writerCacheKiB), ""},
+		{"wal_autocheckpoint", fmt.Sprint(walPages), ""},
+		{"journal_size_limit", fmt.Sprint(walMaxBytes), ""},
+	} {
+		if _, err := w.conn.ExecContext(background, "PRAGMA "+p.name+" = "+p.value); err != nil {
+			return fmt.Errorf("set %s: %w", p.name, err)
+		}
+		if p.result == "" {
+			continue
+		}
+		if got, err := w.pragma(p.name); err != nil || got != p.result {
+			return errors.Join(fmt.Errorf("%s is %q, must be %q", p.name, got, p.result), err)
+		}
 	}
-	err := s.update("set_node_id", func(tx *transaction) error {
-		_, err := tx.exec("INSERT INTO meta(key, text) VALUES('node_id', ?)", id)
-		return err
-	})
-	if err == nil {
-		s.meta.NodeID = id
-	}
-	return err
+	return nil
 }
 
-// Close closes the database and gives up its lock.
+func (w *writer) pragma(name string) (value string, err error) {
+	err = w.conn.QueryRowContext(background, "PRAGMA "+name).Scan(&value)
+	return value, err
+}
+
+// Close closes the database and gives up the lock. What the WAL holds goes into the database file. It waits for a
+// method that writes; the caller sees to it that none reads.
 func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var errs []error
-	for _, st := range s.r {
-		errs = append(errs, st.Close())
+	if s.reader.db != nil {
+		errs = append(errs, s.reader.db.Close())
 	}
-	for _, st := range s.w {
-		errs = append(errs, st.Close())
+	if s.writer.conn != nil {
+		for _, st := range s.writer.stmts {
+			errs = append(errs, st.Close())
+		}
+		clear(s.writer.stmts)
+		errs = append(errs, s.writer.conn.Close())
+		s.writer.conn = nil
 	}
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
+	if s.writer.db != nil {
+		errs = append(errs, s.writer.db.Close())
 	}
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+		s.lock = nil
 	}
-	if s.write != nil {
-		errs = append(errs, s.write.Close())
+	return wrap("close", errors.Join(errs...))
+}
+
+// Checkpoint moves what the WAL holds into the database file and empties the WAL. It is never needed for durability; it
+// makes the file whole for a copy, and gives the WAL's space back.
+func (s *Store) Checkpoint() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.fault("Checkpoint")
+	if err == nil {
+		var busy, pages, moved int
+		err = s.writer.conn.QueryRowContext(background, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+		if err == nil && busy != 0 {
+			err = &ioError{errors.New("a reader is in the way")}
+		}
 	}
-	return errors.Join(append(errs, s.lock.Close())...)
+	return wrap("Checkpoint", err)
+}
+
+// DiskUsage returns the bytes of the files: the database with the free pages in it, and its WAL. Deleting makes room in the
+// database file; the file itself does not shrink.
+func (s *Store) DiskUsage() (int64, error) {
+	if err := s.fault("DiskUsage"); err != nil {
+		return 0, wrap("DiskUsage", err)
+	}
+	var sum int64
+	for _, suffix := range []string{"", "-wal"} {
+		fi, err := os.Stat(s.path + suffix)
+		if err == nil {
+			sum += fi.Size()
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return 0, wrap("DiskUsage", &ioError{err})
+		}
+	}
+	return sum, nil
 }

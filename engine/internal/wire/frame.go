@@ -87,7 +87,7 @@ type Data struct {
 	Frame     uint64 // number of the frame in its link, from 1
 	More      bool   // another piece of this body follows
 	Confirmed uint64 // highest number of a Negative that the sender has taken note of
-	Prev      []Prev // one per membership with records in the body; first piece only
+	Prev      []Prev // one per membership with records in the body; may be spread over the pieces
 	RawLen    int    // length of the unpacked body; first piece only, 0 in the others
 	Enc       uint8  // encoding of the body (EncPlain, EncSnappy); first piece only, 0 in the others
 	Piece     []byte
@@ -145,7 +145,7 @@ type Busy struct {
 	Domain string
 }
 
-// Reset ends a link. Either side may say it.
+// Reset ends a link, or says that there is none of this id. Receiver to sender.
 type Reset struct {
 	ID     LinkID
 	Domain string
