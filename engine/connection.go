@@ -35,7 +35,8 @@ type Connection struct {
 	bus     busLink
 	run     uint64
 	lineage []store.Run
-	unclean bool // the node before this start ended without Close
+	unclean bool    // the node before this start ended without Close
+	idFile  *idFile // nil if the id is configured
 
 	tail   *tail
 	ledger *ledger
@@ -82,13 +83,22 @@ func New(config *Config, opts ...Option) (*Connection, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	var generated *idFile
+	if cfg.NodeID == "" {
+		var err error
+		if cfg.NodeID, generated, err = openNodeID(idPath(cfg.StoragePath)); err != nil {
+			return nil, fmt.Errorf("rmds: generate a node id: %w", err)
+		}
+	}
 	c := newConnection(cfg)
+	c.idFile = generated
 	if err := c.openStore(); err != nil {
-		return nil, err
+		c.cancel()
+		return nil, errors.Join(err, c.idFile.close())
 	}
 	if err := c.start(); err != nil {
 		c.cancel()
-		return nil, errors.Join(err, c.st.Close())
+		return nil, errors.Join(err, c.st.Close(), c.idFile.close())
 	}
 	return c, nil
 }
@@ -112,7 +122,7 @@ func newConnection(cfg Config) *Connection {
 
 // openStore opens the database and starts a run in it (P1).
 func (c *Connection) openStore() error {
-	path := strings.ReplaceAll(c.cfg.StoragePath, "{nodeID}", c.cfg.NodeID)
+	path := strings.ReplaceAll(c.cfg.StoragePath, nodeIDMark, c.cfg.NodeID)
 	st, err := store.Open(path, store.Options{Hook: c.cfg.Fault, Sync: c.cfg.sync})
 	if err != nil {
 		return fmt.Errorf("rmds: open %s: %w", path, err)
@@ -193,7 +203,7 @@ func (c *Connection) Close() error {
 		c.loop.stop()
 		c.bus.Close()
 		c.events.close()
-		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close())
+		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close(), c.idFile.close())
 	})
 	<-c.closed
 	return c.closeErr
