@@ -42,6 +42,7 @@ type Connection struct {
 	commit *committer
 	loop   *loop
 	events *eventQueue
+	clean  *janitor
 	count  counters
 
 	ctx      context.Context // ends with Close; handlers see it
@@ -157,6 +158,8 @@ func (c *Connection) start() error {
 	}
 	go c.commit.run()
 	go c.loop.run()
+	c.clean = newJanitor(c)
+	go c.clean.run()
 	if err := c.loop.listen(); err != nil {
 		return errors.Join(err, c.Close())
 	}
@@ -180,6 +183,7 @@ func (c *Connection) Close() error {
 		defer close(c.closed)
 		close(c.stopping)
 		c.cancel()
+		<-c.clean.finished
 		c.loop.closeDomains()
 		c.domains.Wait()
 		c.commit.close()

@@ -318,6 +318,9 @@ func (d *domain) skipUnit(it *item) *unit {
 	s := it.d.Skip
 	d.c.count.gaps.Add(1)
 	text := fmt.Sprintf("%d message(s) of %s will never come: %s (seq %d to %d)", s.Count, d.sender, s.Reason, s.Prev+1, s.To)
+	if s.Reason == "deleted" {
+		text = fmt.Sprintf("%s does not keep its messages up to seq %d any more", d.sender, s.To)
+	}
 	d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: it.channel, Text: text})
 	return &unit{events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: it.channel, Text: text}}}
 }
