@@ -74,6 +74,10 @@ type Delivery struct {
 	MaxRetryAttempts           int      `toml:"max_retry_attempts"`
 	MaxMessagesPerReceiver     int      `toml:"max_messages_per_receiver"`
 	MaxMessageBytes            Size     `toml:"max_message_bytes"`
+	MessageCleanupInterval     Duration `toml:"message_cleanup_interval"`
+	DeliveredMessageRetention  Duration `toml:"delivered_message_retention"`
+	ExpiredNodeCleanupInterval Duration `toml:"expired_node_cleanup_interval"`
+	ReaderExpiry               Duration `toml:"reader_expiry"` // 0: never
 	Observe                    bool     `toml:"observe"`
 }
 
@@ -163,6 +167,10 @@ func Default() *Config {
 			MaxRetryAttempts:           10,
 			MaxMessagesPerReceiver:     10000,
 			MaxMessageBytes:            8 << 20,
+			MessageCleanupInterval:     Duration(time.Hour),
+			DeliveredMessageRetention:  Duration(3 * day),
+			ExpiredNodeCleanupInterval: Duration(day),
+			ReaderExpiry:               Duration(30 * day),
 		},
 		Admin: Admin{Socket: DefaultSocket},
 		Log:   Log{Level: "info", Format: "text"},

@@ -243,6 +243,10 @@ func (k *checker) delivery() {
 		span{"delivery.discovery_broadcast_interval", d.DiscoveryBroadcastInterval, 100 * time.Millisecond, day, false},
 		span{"delivery.message_expiry", d.MessageExpiry, time.Second, 10 * year, true},
 		span{"delivery.delivery_retry_interval", d.DeliveryRetryInterval, 10 * time.Millisecond, day, false},
+		span{"delivery.message_cleanup_interval", d.MessageCleanupInterval, time.Second, 30 * day, false},
+		span{"delivery.delivered_message_retention", d.DeliveredMessageRetention, time.Second, 10 * year, true},
+		span{"delivery.expired_node_cleanup_interval", d.ExpiredNodeCleanupInterval, time.Second, 30 * day, false},
+		span{"delivery.reader_expiry", d.ReaderExpiry, time.Minute, 10 * year, true},
 	)
 	if d.NodeOfflineTimeout < d.KeepaliveInterval {
 		k.bad("delivery.node_offline_timeout", fmt.Sprintf("%v is shorter than delivery.keepalive_interval, %v: every node would flicker", d.NodeOfflineTimeout, d.KeepaliveInterval),

@@ -118,6 +118,11 @@ func (n *Node) join() error {
 			return err
 		}
 	}
+	for i := range n.config.Channels {
+		if c := &n.config.Channels[i]; c.Reads() && len(handlers[c.Name]) == 0 {
+			n.log.Warn("channel is read and has no handler: its messages wait at their senders", "channel", c.Name)
+		}
+	}
 	return nil
 }
 
