@@ -293,6 +293,7 @@ func (d *domain) finish(it *item, epoch uint64, u *unit) {
 	u.done = func(err error) {
 		if err == nil {
 			u.committed()
+			d.c.count.accepted.Add(int64(len(u.records)))
 		}
 		d.finished(gen, err)
 	}
