@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,15 @@ func runNATS(t testing.TB, port int) *server.Server {
 		t.Fatal("nats-server does not listen")
 	}
 	return s
+}
+
+// freePort reserves a port for a server that is started later.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func childConfig(id string) *Config {
@@ -233,7 +243,7 @@ func verifyKills(t *testing.T, url, dir string, accepted []int) {
 	check(t, receive.Join("work", ReadOnly, WithStart(StartAll)).Handle(tally("tally")))
 	eventually(t, time.Minute, "everything is delivered", func() bool {
 		a, b := send.Status(), receive.Status()
-		return len(a.Peers) > 0 && len(a.Peers[0].Links) > 0 && a.Queued == 0 && b.Queued == 0
+		return len(a.Peers) > 0 && len(a.Peers[0].Links) > 0 && a.Peers[0].Links[0].Open && a.Queued == 0 && b.Queued == 0
 	})
 	handled := 0
 	for key, ok, err := receive.KV("tally").Next("seen/"); ok && strings.HasPrefix(key, "seen/"); key, ok, err = receive.KV("tally").Next(key) {
