@@ -92,7 +92,7 @@ func (c *chat) command(name string) (answer string, ok bool) {
 		}
 	case "/topology":
 		for _, ch := range s.Channels {
-			fmt.Fprintf(&b, "%s: %s is its %s\n", ch.Name, s.Node, ch.Role)
+			fmt.Fprintf(&b, "%s: %s (this node), %s\n", ch.Name, s.Node, ch.Role)
 		}
 		for _, p := range s.Peers {
 			for _, r := range p.Readers {

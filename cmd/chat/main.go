@@ -29,6 +29,9 @@ type options struct {
 	web                   string // host:port, or "" for no web page
 }
 
+// does says what a role does.
+var does = map[engine.Role]string{engine.ReadOnly: "reads", engine.WriteOnly: "writes", engine.RW: "reads and writes"}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -95,6 +98,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		defer func() { err = errors.Join(err, page.close()) }()
 		c.say("web page: " + page.url())
 	}
-	c.say(fmt.Sprintf("%s is a %v of channel %s; %s", c.conn.NodeID(), c.ch.Role(), c.ch.Name(), commandHelp))
+	c.say(fmt.Sprintf("%s %s channel %s; %s", c.conn.NodeID(), does[c.ch.Role()], c.ch.Name(), commandHelp))
 	return console(ctx, c, in, out, page != nil)
 }
