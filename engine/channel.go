@@ -105,11 +105,12 @@ type Channel struct {
 	replyFn  func(*Message)
 }
 
-// boundHandler is a Handler with its store.
+// boundHandler is a Handler with its store and its counters.
 type boundHandler struct {
-	h    *Handler
-	kv   *kvStore
-	seen uint64 // the epoch of its last run; guarded by kv.run
+	h       *Handler
+	kv      *kvStore
+	figures *handlerFigures
+	seen    uint64 // the epoch of its last run; guarded by kv.run
 }
 
 // forget tells the handler, before its next run, that results of earlier runs were thrown away (P13).
@@ -290,7 +291,7 @@ func (ch *Channel) bind(handlers []*Handler) ([]*boundHandler, error) {
 		}
 		names[h.Name] = true
 		epoch, _ := ch.c.commit.state()
-		bound = append(bound, &boundHandler{h: h, kv: ch.c.kvStore(h.Name), seen: epoch})
+		bound = append(bound, &boundHandler{h: h, kv: ch.c.kvStore(h.Name), figures: ch.c.figures(h.Name), seen: epoch})
 	}
 	return bound, nil
 }

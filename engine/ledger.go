@@ -56,14 +56,21 @@ type streamTotal struct {
 
 func newLedger(st *store.Store) (*ledger, error) {
 	l := &ledger{streams: map[streamKey]*streamTotal{}}
+	return l, l.load(st)
+}
+
+// load takes the counts of the disk.
+func (l *ledger) load(st *store.Store) error {
 	streams, err := st.Streams()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, s := range streams {
 		l.total(streamKey{s.Channel, s.To}).appended = s.Count
 	}
-	return l, nil
+	return nil
 }
 
 func (l *ledger) total(k streamKey) *streamTotal {

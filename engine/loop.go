@@ -95,9 +95,17 @@ func (l *loop) touch(d *domain) {
 	l.signal()
 }
 
-// logGrew wakes the links that are owed something of the new blocks. Committer's goroutine.
+// logGrew wakes the links that are owed something of the new blocks, or all links. Committer's goroutine.
 func (l *loop) logGrew(blocks []*block) {
 	l.post(func() {
+		if blocks == nil {
+			for _, p := range l.peers {
+				p.openNeeded(time.Now())
+				for _, o := range p.out {
+					o.dirty = true
+				}
+			}
+		}
 		for _, b := range blocks {
 			for _, part := range b.streams {
 				l.owed(streamKey{part.Channel, part.To})

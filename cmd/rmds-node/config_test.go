@@ -35,15 +35,15 @@ func TestConfigInit(t *testing.T) {
 	if b, err := os.ReadFile(file); err != nil || string(b) != config.Example {
 		t.Errorf("the file after --force: %d bytes, %v", len(b), err)
 	}
-	if code, out, _ := cli(t, "", "config", "init", "-"); code != exitOK || out != config.Example {
-		t.Errorf("init -: %d, %d bytes", code, len(out))
+	if code, out, _ := cli(t, "", "config", "init"); code != exitOK || out != config.Example {
+		t.Errorf("init: %d, %d bytes", code, len(out))
 	}
 }
 
 func TestConfigPrint(t *testing.T) {
-	file := write(t, t.TempDir(), "node.toml", "[node]\nid = \"box\"\n[delivery]\nreader_expiry = \"48h\"\n")
+	file := write(t, t.TempDir(), "node.toml", "[node]\nid = \"box\"\n[delivery]\nmessage_expiry = \"48h\"\n")
 	code, out, errs := cli(t, "", "config", "print", "--config", file)
-	if code != exitOK || !strings.Contains(out, "reader_expiry = \"2d\"\n") || !strings.Contains(out, "keepalive_interval = \"10s\"\n") {
+	if code != exitOK || !strings.Contains(out, "message_expiry = \"2d\"\n") || !strings.Contains(out, "keepalive_interval = \"10s\"\n") {
 		t.Errorf("print: %d, %q, %s", code, errs, out)
 	}
 }

@@ -29,6 +29,8 @@ type body struct {
 	temped bool // the temporary local is used
 	bound  bool // has loops, calls or instructions with a charge of their own
 	total  int
+	// What the compiler's time grows with the square of.
+	branches int
 }
 
 // frame is an open block, loop, if or the function itself.

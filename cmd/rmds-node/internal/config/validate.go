@@ -79,9 +79,9 @@ func (k *checker) nats() {
 	if prefix, dot := strings.CutSuffix(n.Prefix, "."); !dot || !channelName.MatchString(prefix) {
 		k.bad("nats.prefix", fmt.Sprintf("%q cannot begin a subject", n.Prefix), `use tokens that end in a dot, for example "rmds."`)
 	}
-	used := map[string]string{"data": "the data frames", "ack": "the acknowledgements"}
+	used := map[string]string{"data": "the data frames", "ack": "the acknowledgements", "management": "management commands"}
 	for _, t := range []struct{ key, value string }{
-		{"nats.management_channel", n.ManagementChannel}, {"nats.discovery_channel", n.DiscoveryChannel}, {"nats.keepalive_channel", n.KeepaliveChannel},
+		{"nats.discovery_channel", n.DiscoveryChannel}, {"nats.keepalive_channel", n.KeepaliveChannel},
 	} {
 		if !token.MatchString(t.value) {
 			k.bad(t.key, fmt.Sprintf("%q is not a subject token", t.value), "use characters of A-Z a-z 0-9 _ -")
@@ -243,10 +243,6 @@ func (k *checker) delivery() {
 		span{"delivery.discovery_broadcast_interval", d.DiscoveryBroadcastInterval, 100 * time.Millisecond, day, false},
 		span{"delivery.message_expiry", d.MessageExpiry, time.Second, 10 * year, true},
 		span{"delivery.delivery_retry_interval", d.DeliveryRetryInterval, 10 * time.Millisecond, day, false},
-		span{"delivery.message_cleanup_interval", d.MessageCleanupInterval, time.Second, 30 * day, false},
-		span{"delivery.delivered_message_retention", d.DeliveredMessageRetention, time.Second, 10 * year, true},
-		span{"delivery.expired_node_cleanup_interval", d.ExpiredNodeCleanupInterval, time.Second, 30 * day, false},
-		span{"delivery.reader_expiry", d.ReaderExpiry, time.Minute, 10 * year, true},
 	)
 	if d.NodeOfflineTimeout < d.KeepaliveInterval {
 		k.bad("delivery.node_offline_timeout", fmt.Sprintf("%v is shorter than delivery.keepalive_interval, %v: every node would flicker", d.NodeOfflineTimeout, d.KeepaliveInterval),

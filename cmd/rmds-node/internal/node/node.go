@@ -68,7 +68,11 @@ func Start(ctx context.Context, c *config.Config, version string, log *slog.Logg
 	if err := n.join(); err != nil {
 		return nil, err
 	}
-	if n.admin, err = admin.Serve(c.Admin.Socket, (*backend)(n), int64(c.Delivery.MaxMessageBytes), log); err != nil {
+	n.admin, err = admin.Serve(c.Admin.Socket, (*backend)(n), int64(c.Delivery.MaxMessageBytes), log)
+	if err != nil && !errors.Is(err, admin.ErrInUse) {
+		err = config.Faults{c.Fault("admin.socket", err.Error(), "name a socket in a directory that the node may write to")}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return n, nil
