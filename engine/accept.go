@@ -34,10 +34,14 @@ func (o *outLink) opened(a *wire.Accept) error {
 		if m == nil || am.Dormant || am.Domain != o.domain {
 			continue
 		}
+		if err := p.settle(m); err != nil {
+			return err
+		}
 		if m.skips, err = p.l.c.st.Skips(m.node, m.id); err != nil {
 			return err
 		}
 		slices.SortFunc(m.skips, func(x, y store.Skip) int { return cmp.Compare(x.To, y.To) })
+		p.l.c.ledger.setAside(m, m.skips)
 		m.framed, _ = p.l.c.ledger.cursor(m)
 		if d := deleted[m.stream]; d > m.framed { // counted as acknowledged already
 			m.skips = slices.DeleteFunc(m.skips, func(s store.Skip) bool { return s.To <= d })
@@ -56,6 +60,12 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 	stream := streamKey{channel: am.Channel}
 	if am.Channel == "" {
 		stream = streamKey{to: p.node}
+	}
+	if c.kicks.denies(p.node, am.Channel) {
+		return nil, nil
+	}
+	if s, ok := p.suspended[am.ID]; ok {
+		return p.revive(a, am, s)
 	}
 	m := p.members[am.ID]
 	if m == nil {

@@ -205,6 +205,10 @@ func (d *domain) handle(it *item, epoch uint64) {
 		d.finish(it, epoch, d.deadUnit(it, "ttl", "expired before it was handled", 0))
 		return
 	}
+	if d.c.kicks.denies(d.sender, rec.Channel) {
+		d.finish(it, epoch, d.deadUnit(it, "forbidden", "the sender is kicked out of the channel", 0))
+		return
+	}
 	t := d.c.taker(rec)
 	switch {
 	case t == nil && rec.To != "":

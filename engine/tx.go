@@ -102,6 +102,9 @@ func (tx *Tx) Send(channel string, content []byte, headers ...Header) error {
 	if ch := tx.conn.channel(channel); ch == nil || !ch.role.writes() {
 		return fmt.Errorf("%w: channel %s: join it as a writer", ErrNotWriter, channel)
 	}
+	if tx.conn.kicks.denies(tx.conn.cfg.NodeID, channel) {
+		return fmt.Errorf("%w: this node may not send on channel %s", ErrKicked, channel)
+	}
 	return tx.add(wire.Record{Channel: channel}, content, headers)
 }
 
