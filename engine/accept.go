@@ -17,6 +17,10 @@ func (o *outLink) opened(a *wire.Accept) error {
 	p.offset = p.l.c.wall().UnixNano() - a.Now
 	o.accept, o.members, o.byStream = a, map[uint64]*member{}, map[streamKey]*member{}
 	clear(p.reads)
+	deleted, err := p.l.c.deletedSeqs()
+	if err != nil {
+		return err
+	}
 	first := p.l.c.tail.lastSeq()
 	for i := range a.Members {
 		am := &a.Members[i]
@@ -35,6 +39,10 @@ func (o *outLink) opened(a *wire.Accept) error {
 		}
 		slices.SortFunc(m.skips, func(x, y store.Skip) int { return cmp.Compare(x.To, y.To) })
 		m.framed, _ = p.l.c.ledger.cursor(m)
+		if d := deleted[m.stream]; d > m.framed { // counted as acknowledged already
+			m.skips = slices.DeleteFunc(m.skips, func(s store.Skip) bool { return s.To <= d })
+			m.skips = slices.Insert(m.skips, 0, store.Skip{Node: m.node, Membership: m.id, Prev: m.framed, To: d, Reason: "deleted"})
+		}
 		o.members[m.id], o.byStream[m.stream] = m, m
 		first = min(first, m.framed)
 	}
@@ -144,6 +152,19 @@ func (p *peer) joinDerived(am *wire.Member) (int64, error) {
 		}
 	}
 	return first - 1, nil
+}
+
+// deletedSeqs returns the newest deleted seq of each stream.
+func (c *Connection) deletedSeqs() (map[streamKey]int64, error) {
+	streams, err := c.st.Streams()
+	if err != nil {
+		return nil, err
+	}
+	deleted := map[streamKey]int64{}
+	for _, s := range streams {
+		deleted[streamKey{s.Channel, s.To}] = s.DeletedSeq
+	}
+	return deleted, nil
 }
 
 // countThrough counts the records of a stream up to seq.

@@ -6,8 +6,6 @@ import (
 	"path"
 	"sync"
 	"time"
-
-	"github.com/getevo/rmds/engine/internal/store"
 )
 
 // Role says what a node does on a channel.
@@ -105,11 +103,12 @@ type Channel struct {
 	replyFn  func(*Message)
 }
 
-// boundHandler is a Handler with its store.
+// boundHandler is a Handler with its store and its counters.
 type boundHandler struct {
-	h    *Handler
-	kv   *kvStore
-	seen uint64 // the epoch of its last run; guarded by kv.run
+	h       *Handler
+	kv      *kvStore
+	figures *handlerFigures
+	seen    uint64 // the epoch of its last run; guarded by kv.run
 }
 
 // forget tells the handler, before its next run, that results of earlier runs were thrown away (P13).
@@ -290,7 +289,7 @@ func (ch *Channel) bind(handlers []*Handler) ([]*boundHandler, error) {
 		}
 		names[h.Name] = true
 		epoch, _ := ch.c.commit.state()
-		bound = append(bound, &boundHandler{h: h, kv: ch.c.kvStore(h.Name), seen: epoch})
+		bound = append(bound, &boundHandler{h: h, kv: ch.c.kvStore(h.Name), figures: ch.c.figures(h.Name), seen: epoch})
 	}
 	return bound, nil
 }
@@ -360,14 +359,4 @@ func (c *Connection) handlerName(channel string) string {
 		return ch.handlers[0].h.Name
 	}
 	return ""
-}
-
-// memberships returns what this node reads, addressed messages included.
-func (c *Connection) memberships() ([]store.Membership, error) {
-	list, err := c.st.Memberships()
-	if err != nil {
-		return nil, err
-	}
-	meta := c.st.Meta()
-	return append(list, store.Membership{ID: meta.AddressedMembership, JoinedAt: meta.Created, Domain: domainAddressed}), nil
 }

@@ -54,15 +54,17 @@ type advance struct {
 //	                           └──error──► sends: done(err); every handled unit in hand or waiting: done(errDiscarded),
 //	                                       epoch+1, overlays dropped; handlers stay away until a commit succeeds
 type committer struct {
-	st       *store.Store
-	tail     *tail
-	compress bool
-	wall     func() time.Time
-	appended func(blocks []*block)       // counts what a commit appended, before the senders are answered
-	grew     func(blocks []*block)       // wakes the links, after the tail has the blocks
-	cursors  func() []store.Cursor       // cursors that have moved since the last call
-	discard  func()                      // a handled tail was thrown away: drop overlays and guests
-	onError  func(err error, again bool) // storage fails (again=false) or works again (true)
+	st          *store.Store
+	tail        *tail
+	compress    bool
+	wall        func() time.Time
+	appended    func(blocks []*block)       // counts what a commit appended, before the senders are answered
+	grew        func(blocks []*block)       // wakes the links, after the tail has the blocks; nil means all of them
+	landed      func() error                // counts again what the disk has, after a failed commit that was none
+	cursors     func() []store.Cursor       // cursors that have moved since the last call
+	cursorsLost func()                      // those of the last call were not written
+	discard     func()                      // a handled tail was thrown away: drop overlays and guests
+	onError     func(err error, again bool) // storage fails (again=false) or works again (true)
 
 	mu      sync.Mutex
 	pending []*unit
@@ -75,6 +77,7 @@ type committer struct {
 	sick    bool
 
 	nextSeq  int64 // committer's goroutine only
+	unsure   bool  // a commit has failed and may have landed; committer's goroutine only
 	alone    int   // handled units to be committed one by one, to find an offender; committer's goroutine only
 	finished chan struct{}
 }
@@ -197,9 +200,13 @@ func (c *committer) commitCursors() {
 		b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
 	}
 	_, err := c.st.Commit(b)
+	if err != nil {
+		c.cursorsLost()
+	}
 	c.setHealth(err)
 }
 
+// setHealth takes the outcome of a write.
 func (c *committer) setHealth(err error) {
 	c.mu.Lock()
 	was := c.sick
@@ -216,8 +223,14 @@ func (c *committer) setHealth(err error) {
 }
 
 func (c *committer) commit(units []*unit) {
-	batch, blocks, next := c.build(units)
-	_, err := c.st.Commit(batch)
+	var batch *store.Batch
+	var blocks []*block
+	var next int64
+	err := c.resync()
+	if err == nil {
+		batch, blocks, next = c.build(units)
+		_, err = c.st.Commit(batch)
+	}
 	if err == nil {
 		c.nextSeq = next
 		c.setHealth(nil)
@@ -231,20 +244,36 @@ func (c *committer) commit(units []*unit) {
 		}
 		return
 	}
+	c.unsure = true
+	c.cursorsLost()
 	if store.IsIO(err) {
 		c.setHealth(err)
 		c.fail(units, err)
-		c.resync()
 		return
 	}
 	c.isolate(units, err)
 }
 
-// resync asks the disk which seq comes next: a commit that failed in its fsync may have landed all the same (P32).
-func (c *committer) resync() {
-	if next, err := c.st.NextSeq(); err == nil && next > c.nextSeq {
-		c.nextSeq = next
+// resync asks the disk what a failed commit has left: one that failed in its fsync may have landed all the same (P32).
+// Its senders were told that nothing is promised, but what lies in the log is delivered.
+func (c *committer) resync() error {
+	if !c.unsure {
+		return nil
 	}
+	next, err := c.st.NextSeq()
+	if err != nil {
+		return err
+	}
+	if next != c.nextSeq {
+		if err := c.landed(); err != nil {
+			return err
+		}
+		c.nextSeq = next
+		c.tail.reset(next - 1)
+		c.grew(nil)
+	}
+	c.unsure = false
+	return nil
 }
 
 // fail answers a batch that never happened (P13).

@@ -12,7 +12,7 @@ import (
 
 // Config holds the settings of a connection. Get one from DefaultConfig and change what you need; New copies it.
 type Config struct {
-	NodeID            string   // this node's name, one token of [A-Za-z0-9_-], at most 64 bytes
+	NodeID            string   // this node's name, one token of [A-Za-z0-9_-], at most 64 bytes; empty: New mints one, once (see New)
 	NATSServers       []string // URLs of the servers of one NATS cluster
 	NATSPrefix        string   // first tokens of every subject, with the trailing dot
 	EnableCompression bool     // compress stored and sent blocks with snappy
@@ -115,7 +115,7 @@ func (c *Config) validate() error {
 	bad := func(field, format string, args ...any) error {
 		return fmt.Errorf("%w: %s: %s", ErrConfig, field, fmt.Sprintf(format, args...))
 	}
-	if err := CheckNodeID(c.NodeID); err != nil {
+	if err := CheckNodeID(c.NodeID); err != nil && c.NodeID != "" {
 		return bad("NodeID", "%v", err)
 	}
 	if c.StoragePath == "" {

@@ -35,13 +35,15 @@ type Connection struct {
 	bus     busLink
 	run     uint64
 	lineage []store.Run
-	unclean bool // the node before this start ended without Close
+	unclean bool    // the node before this start ended without Close
+	idFile  *idFile // nil if the id is configured
 
 	tail   *tail
 	ledger *ledger
 	commit *committer
 	loop   *loop
 	events *eventQueue
+	clean  *janitor
 	count  counters
 
 	ctx      context.Context // ends with Close; handlers see it
@@ -57,13 +59,15 @@ type Connection struct {
 	mu       sync.RWMutex
 	channels map[string]*Channel
 	kvs      map[string]*kvStore
-	waiters  map[string]chan *Message // Requests by the id they wait for an answer to
-	trouble  map[string]string        // what is wrong now, by kind
+	waiters  map[string]chan *Message   // Requests by the id they wait for an answer to
+	trouble  map[string]string          // what is wrong now, by kind
+	handlers map[string]*handlerFigures // by the handlers' names
 }
 
 // counters since the start of this node.
 type counters struct {
-	accepted, delivered, rejected, handled, retries, dead, negative, gaps, resets, corrupt atomic.Int64
+	accepted, delivered, rejected, handled, retries, negative, gaps, resets, corrupt atomic.Int64
+	dead                                                                             reasonCounter
 }
 
 // New opens the node's database and starts it. It does not wait for NATS: messages sent meanwhile wait in the log.
@@ -79,20 +83,30 @@ func New(config *Config, opts ...Option) (*Connection, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	var generated *idFile
+	if cfg.NodeID == "" {
+		var err error
+		if cfg.NodeID, generated, err = openNodeID(idPath(cfg.StoragePath)); err != nil {
+			return nil, fmt.Errorf("rmds: generate a node id: %w", err)
+		}
+	}
 	c := newConnection(cfg)
+	c.idFile = generated
 	if err := c.openStore(); err != nil {
-		return nil, err
+		c.cancel()
+		return nil, errors.Join(err, c.idFile.close())
 	}
 	if err := c.start(); err != nil {
 		c.cancel()
-		return nil, errors.Join(err, c.st.Close())
+		return nil, errors.Join(err, c.st.Close(), c.idFile.close())
 	}
 	return c, nil
 }
 
 func newConnection(cfg Config) *Connection {
 	c := &Connection{cfg: cfg, log: cfg.Logger, wall: cfg.Wall, stopping: make(chan struct{}), closed: make(chan struct{}),
-		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]string{}}
+		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]string{},
+		handlers: map[string]*handlerFigures{}}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
@@ -108,7 +122,7 @@ func newConnection(cfg Config) *Connection {
 
 // openStore opens the database and starts a run in it (P1).
 func (c *Connection) openStore() error {
-	path := strings.ReplaceAll(c.cfg.StoragePath, "{nodeID}", c.cfg.NodeID)
+	path := strings.ReplaceAll(c.cfg.StoragePath, nodeIDMark, c.cfg.NodeID)
 	st, err := store.Open(path, store.Options{Hook: c.cfg.Fault, Sync: c.cfg.sync})
 	if err != nil {
 		return fmt.Errorf("rmds: open %s: %w", path, err)
@@ -138,9 +152,11 @@ func (c *Connection) start() error {
 	c.commit = newCommitter(c.st, c.tail, next, c.cfg.EnableCompression, c.wall)
 	c.loop = newLoop(c)
 	c.commit.cursors = c.ledger.takeDirty
+	c.commit.cursorsLost = c.ledger.keepDirty
 	c.commit.discard = c.dropOverlays
 	c.commit.onError = c.storageTrouble
 	c.commit.appended = c.ledger.appended
+	c.commit.landed = func() error { return c.ledger.load(c.st) }
 	c.commit.grew = c.loop.logGrew
 	if err := c.loop.loadPeers(); err != nil {
 		c.events.close()
@@ -156,6 +172,8 @@ func (c *Connection) start() error {
 	}
 	go c.commit.run()
 	go c.loop.run()
+	c.clean = newJanitor(c)
+	go c.clean.run()
 	if err := c.loop.listen(); err != nil {
 		return errors.Join(err, c.Close())
 	}
@@ -179,13 +197,14 @@ func (c *Connection) Close() error {
 		defer close(c.closed)
 		close(c.stopping)
 		c.cancel()
+		<-c.clean.finished
 		c.loop.closeDomains()
 		c.domains.Wait()
 		c.commit.close()
 		c.loop.stop()
 		c.bus.Close()
 		c.events.close()
-		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close())
+		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close(), c.idFile.close())
 	})
 	<-c.closed
 	return c.closeErr
@@ -259,6 +278,28 @@ func (c *Connection) commitNow(u *unit) error {
 		return err
 	}
 	return <-done
+}
+
+// Probe returns nil if the goroutines that everything depends on answer, and the disk takes a write, before ctx ends. An
+// error other than ctx's says that they answer and the disk does not: a watchdog counts that as alive.
+func (c *Connection) Probe(ctx context.Context) error {
+	answered := make(chan error, 2) // nobody waits to tell
+	u := &unit{done: func(err error) { answered <- err }}
+	if err := c.commit.add(u); err != nil {
+		return err
+	}
+	c.loop.post(func() { answered <- nil })
+	for range 2 {
+		select {
+		case err := <-answered:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // touch tells the loop that a domain has made progress.

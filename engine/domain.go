@@ -36,6 +36,7 @@ type domain struct {
 	running   bool   // a handler runs
 	inCommit  int    // units handed to the committer
 	processed uint64 // records of gen whose outcome is committed
+	total     int64  // records whose outcome is committed, since the start
 	negatives []wire.Negative
 	broken    bool
 	closed    bool
@@ -94,6 +95,20 @@ func (d *domain) quiet() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.running && d.inCommit == 0
+}
+
+// done is how many records have been handled since the start.
+func (d *domain) done() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.total
+}
+
+// waiting is how many records wait for their handler, the one that it has among them.
+func (d *domain) waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.queue)
 }
 
 func (d *domain) deliver(items []item) {
@@ -300,6 +315,7 @@ func (d *domain) finished(gen uint64, err error) {
 	switch {
 	case err == nil && gen == d.gen:
 		d.processed++
+		d.total++
 		d.c.count.handled.Add(1)
 	case err != nil && !errors.Is(err, ErrClosed):
 		d.broken = true
@@ -318,6 +334,9 @@ func (d *domain) skipUnit(it *item) *unit {
 	s := it.d.Skip
 	d.c.count.gaps.Add(1)
 	text := fmt.Sprintf("%d message(s) of %s will never come: %s (seq %d to %d)", s.Count, d.sender, s.Reason, s.Prev+1, s.To)
+	if s.Reason == "deleted" {
+		text = fmt.Sprintf("%s does not keep its messages up to seq %d any more", d.sender, s.To)
+	}
 	d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: it.channel, Text: text})
 	return &unit{events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: it.channel, Text: text}}}
 }
@@ -328,7 +347,7 @@ func (d *domain) deadUnit(it *item, reason, detail string, attempts int) *unit {
 	d.mu.Lock()
 	d.negatives = append(d.negatives, wire.Negative{Run: it.run, Seq: rec.Seq, Channel: rec.Channel, Outcome: reason, Reason: detail})
 	d.mu.Unlock()
-	d.c.count.dead.Add(1)
+	d.c.count.dead.Add(reason, 1)
 	d.c.emit(Event{Kind: "dead_letter", Node: d.sender, Channel: rec.Channel, Text: reason + ": " + detail})
 	return &unit{dead: []store.Dead{{At: d.c.wall().UnixNano(), Side: "receiver", Sender: d.sender, Run: it.run, Seq: rec.Seq,
 		Channel: rec.Channel, ToNode: rec.To, Reader: d.c.cfg.NodeID, Reason: reason, Detail: detail, Handler: d.c.handlerName(rec.Channel),

@@ -24,6 +24,8 @@ var (
 	ErrStale = errors.New("rmds: the attempt is over")
 	// ErrNotPermitted: a send on a channel that the handler's list does not name.
 	ErrNotPermitted = errors.New("rmds: not permitted")
+	// ErrNotFound: nothing has that id.
+	ErrNotFound = errors.New("rmds: not found")
 	// ErrConflict: the call contradicts an earlier one, for example a second handler on a channel.
 	ErrConflict = errors.New("rmds: conflict")
 )

@@ -57,6 +57,11 @@ func (v verdict) rejected() (string, bool) {
 	return "", false
 }
 
+func (v verdict) asksRetry() bool {
+	var r *retryError
+	return errors.As(v.err, &r)
+}
+
 // pause is how long to wait before the next attempt.
 func (v verdict) pause(attempt int, longest time.Duration) time.Duration {
 	var r *retryError

@@ -56,14 +56,21 @@ type streamTotal struct {
 
 func newLedger(st *store.Store) (*ledger, error) {
 	l := &ledger{streams: map[streamKey]*streamTotal{}}
+	return l, l.load(st)
+}
+
+// load takes the counts of the disk.
+func (l *ledger) load(st *store.Store) error {
 	streams, err := st.Streams()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, s := range streams {
 		l.total(streamKey{s.Channel, s.To}).appended = s.Count
 	}
-	return l, nil
+	return nil
 }
 
 func (l *ledger) total(k streamKey) *streamTotal {
@@ -183,6 +190,20 @@ func (l *ledger) addressees() []string {
 		}
 	}
 	return nodes
+}
+
+// keepDirty takes back that cursors are on disk: the commit that carried them has failed.
+func (l *ledger) keepDirty() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.streams {
+		for _, m := range t.members {
+			if !m.dirty {
+				m.dirty = true
+				l.dirty = append(l.dirty, m)
+			}
+		}
+	}
 }
 
 // takeDirty returns the cursors that moved since the last call, for the next commit to carry.

@@ -40,8 +40,6 @@ type loop struct {
 	// the loop's goroutine only
 	peers       map[string]*peer
 	subs        map[string]func() // subscriptions by subject
-	dirtyOut    []*outLink
-	dirtyIn     []*inLink
 	linkNumber  uint64
 	connected   bool
 	since       time.Time // of the present connection, or of its loss
@@ -95,9 +93,17 @@ func (l *loop) touch(d *domain) {
 	l.signal()
 }
 
-// logGrew wakes the links that are owed something of the new blocks. Committer's goroutine.
+// logGrew wakes the links that are owed something of the new blocks, or all links. Committer's goroutine.
 func (l *loop) logGrew(blocks []*block) {
 	l.post(func() {
+		if blocks == nil {
+			for _, p := range l.peers {
+				p.openNeeded(time.Now())
+				for _, o := range p.out {
+					o.dirty = true
+				}
+			}
+		}
 		for _, b := range blocks {
 			for _, part := range b.streams {
 				l.owed(streamKey{part.Channel, part.To})
@@ -211,6 +217,11 @@ func (l *loop) listen() error {
 		}
 		if err == nil && c.cfg.Observe {
 			err = l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence)
+		}
+		if !c.cfg.Observe {
+			for _, node := range c.ledger.addressees() {
+				l.watch(node)
+			}
 		}
 		if c.bus.Connected() {
 			l.busEvent(bus.Event{Kind: bus.Connected})

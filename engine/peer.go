@@ -18,6 +18,9 @@ type peer struct {
 	state   string
 	offset  int64 // added to the peer's stamps to compare them with this node's clock
 
+	silence   time.Duration // that this node was up and connected and did not hear of the peer (P25)
+	silenceAt time.Time     // when silence was last counted
+
 	reads   map[string]wire.Member // of channels that this node writes, by the peer's word
 	members map[uint64]*member     // what this node owes it
 	out     map[string]*outLink    // by domain
@@ -52,6 +55,7 @@ func (l *loop) loadPeers() error {
 		}
 		mm := &member{node: m.Node, id: m.Membership, stream: stream, domain: m.Domain, storeID: m.StoreID, start: m.StartSeq,
 			joined: m.JoinedAt, acked: m.Acked, count: m.Count}
+		p.silence = max(p.silence, time.Duration(m.Silence))
 		p.members[m.Membership] = mm
 		l.c.ledger.addMember(mm)
 	}
@@ -60,6 +64,11 @@ func (l *loop) loadPeers() error {
 
 // sawAlive notes what presence says of the node itself.
 func (p *peer) sawAlive(now time.Time, pr *wire.Presence) {
+	if p.heard.Before(p.l.since) { // this node reconnected before the peer: what was sent again meanwhile went nowhere
+		for _, o := range p.out {
+			o.kick(now)
+		}
+	}
 	if p.run != pr.Run {
 		p.run = pr.Run
 		clear(p.reads)
@@ -72,6 +81,21 @@ func (p *peer) sawAlive(now time.Time, pr *wire.Presence) {
 func (p *peer) goOffline() {
 	p.online = false
 	clear(p.out)
+}
+
+// countSilence adds the time since the last count in which the peer could have been heard and was not.
+func (p *peer) countSilence(now time.Time) {
+	from := p.silenceAt
+	p.silenceAt = now
+	if p.heard.After(from) {
+		p.silence, from = 0, p.heard
+	}
+	if p.l.since.After(from) {
+		from = p.l.since
+	}
+	if p.l.connected && !from.IsZero() && now.After(from) {
+		p.silence += now.Sub(from)
+	}
 }
 
 // openNeeded opens the links over which this node has, or may have, something to send to the peer.
@@ -147,5 +171,5 @@ func (p *peer) end(m *member, reason string) error {
 func (p *peer) save(m *member) error {
 	acked, count := p.l.c.ledger.cursor(m)
 	return p.l.c.st.PutMember(store.Member{Node: m.node, Membership: m.id, Channel: m.stream.channel, Domain: m.domain, JoinedAt: m.joined,
-		StartSeq: m.start, Acked: acked, Count: count, Scanned: acked, LastHeard: p.l.c.wall().UnixNano(), StoreID: m.storeID})
+		StartSeq: m.start, Acked: acked, Count: count, Scanned: acked, Silence: int64(p.silence), StoreID: m.storeID})
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sort"
 	"sync"
 
@@ -122,7 +123,35 @@ func (t *tail) after(seq int64, max int) (blocks []*block, ok bool) {
 		return nil, false
 	}
 	i := sort.Search(len(t.blocks), func(i int) bool { return t.blocks[i].last > seq })
-	return t.blocks[i:min(i+max, len(t.blocks))], true
+	return t.blocks[i : i+min(max, len(t.blocks)-i)], true
+}
+
+// reset forgets all blocks: the log has some that were never here.
+func (t *tail) reset(last int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocks, t.bytes, t.last = nil, 0, last
+}
+
+// createdAfter returns when the first record of a stream above seq was created, if the tail reaches back to seq.
+func (t *tail) createdAfter(k streamKey, seq int64) (created int64, ok bool) {
+	blocks, ok := t.after(seq, math.MaxInt)
+	if !ok {
+		return 0, false
+	}
+	for _, b := range blocks {
+		for _, p := range b.streams {
+			if p.Channel != k.channel || p.To != k.to || p.Last <= seq {
+				continue
+			}
+			for i := range b.recs {
+				if r := &b.recs[i]; r.Seq > seq && streamOf(r) == k {
+					return r.Created, true
+				}
+			}
+		}
+	}
+	return 0, false
 }
 
 func (t *tail) lastSeq() int64 { t.mu.Lock(); defer t.mu.Unlock(); return t.last }

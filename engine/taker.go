@@ -62,7 +62,10 @@ func (t *taker) run(c *Connection, m *Message, rec *wire.Record, epoch uint64) (
 	for _, b := range t.handlers {
 		b.forget(epoch)
 		tx := &Tx{conn: c, kv: b.kv, sends: b.h.Sends, msg: rec, run: m.ID.Run, from: m.Sender, hops: rec.Hops + 1, now: c.wall().UnixNano()}
-		if err := runHandler(c.ctx, b.h, tx, m); err != nil {
+		began := time.Now()
+		err := runHandler(c.ctx, b.h, tx, m)
+		b.figures.ran(time.Since(began), verdict{err}, c.wall())
+		if err != nil {
 			return u, verdict{err: err}, unlock
 		}
 		u.merge(c, tx, m)

@@ -124,7 +124,8 @@ func (r *Receiver) nextAck() time.Time {
 
 // Ack returns the receiver's full state at once, due or not, and counts as having told it.
 func (r *Receiver) Ack() *wire.Ack {
-	a := &wire.Ack{ID: r.cfg.ID, Domain: r.cfg.Domain, Received: r.received, Processed: r.processed, Limit: r.limit(), Gap: r.gap}
+	a := &wire.Ack{ID: r.cfg.ID, Domain: r.cfg.Domain,
+		Received: r.received, Processed: r.processed, Limit: r.limit(), Gap: r.gap}
 	size := 0
 	for i := range r.negatives {
 		n := &r.negatives[i]

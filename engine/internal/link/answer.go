@@ -52,7 +52,8 @@ func (s *Sender) onAccept(now time.Time, a *wire.Accept) []SenderEvent {
 		s.rtt.sample(now.Sub(s.openSentAt))
 	}
 	s.state, s.id = open, a.ID
-	s.credit, s.limit, s.maxMessage = a.Credit, a.Credit, a.MaxMessage
+	s.credit, s.maxMessage = max(a.Credit, 0), max(a.MaxMessage, 0)
+	s.limit = s.credit
 	return []SenderEvent{Opened{a}}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/getevo/rmds/engine/internal/wire"
 )
 
 var (
@@ -51,9 +53,108 @@ func TestDelivery(t *testing.T) {
 				s.run()
 				s.check()
 				if seed == 0 {
-					t.Logf("%d items, %v: %d frames with data, %d of them again; %d probes, %d opens, %d acks", len(s.log), s.now.Sub(epoch), s.data, s.data-len(s.bytesOf), s.probes, s.opens, s.acks)
+					t.Logf("%d items, %v: %d frames with data, %d of them again; %d probes, %d opens, %d acks", len(s.log), s.doneAt.Sub(epoch), s.data, s.data-len(s.bytesOf), s.probes, s.opens, s.acks)
 				}
 			}
 		})
+	}
+}
+
+// TestCleanStream wants a steady stream over a good network to cost nothing but its frames and an ack for eight of them.
+func TestCleanStream(t *testing.T) {
+	s := newSim(t, world{items: 20_000, delay: time.Millisecond, burst: 20, every: 100 * time.Microsecond})
+	s.run()
+	s.check()
+	if again := s.data - len(s.bytesOf); again > 0 || s.probes > 0 || s.opens != 1 {
+		t.Errorf("%d frames sent again, %d probes, %d opens", again, s.probes, s.opens)
+	}
+	if s.acks > s.data/8+10 {
+		t.Errorf("%d acks for %d frames", s.acks, s.data)
+	}
+}
+
+// TestLoneFrames wants no more than one ack for a frame that comes alone, its outcome included.
+func TestLoneFrames(t *testing.T) {
+	s := newSim(t, world{items: 100, delay: time.Millisecond, burst: 1, every: time.Second})
+	s.run()
+	s.check()
+	if s.data != 100 || s.acks != 100 || s.probes > 0 {
+		t.Errorf("%d frames, %d acks, %d probes for 100 messages", s.data, s.acks, s.probes)
+	}
+}
+
+// TestHourLongHandler: what is received but not processed is not sent again; the sender asks every 5 s.
+func TestHourLongHandler(t *testing.T) {
+	s := newSim(t, world{items: 2, delay: time.Millisecond, handle: func(*rand.Rand) time.Duration { return time.Hour }})
+	s.run()
+	s.check()
+	if again := s.data - len(s.bytesOf); again > 0 {
+		t.Errorf("%d frames sent again", again)
+	}
+	if s.probes < 2*700 || s.probes > 2*740 {
+		t.Errorf("%d probes in 2 hours, want one in 5 s", s.probes)
+	}
+}
+
+// TestLostLast loses one frame at each place of a short exchange, and each pair of neighbours.
+func TestLostLast(t *testing.T) {
+	for width := 1; width <= 2; width++ {
+		for lost := 1; lost < 20; lost++ {
+			s := newSim(t, world{items: 30, delay: time.Millisecond, negatives: 0.2, burst: 10, every: 20 * time.Millisecond,
+				drop: func(n int, _ wire.Frame) bool { return n >= lost && n < lost+width }})
+			s.run()
+			s.check()
+			if d := s.doneAt.Sub(epoch); d > 2*time.Second {
+				t.Errorf("frames %d..%d lost: repaired after %v", lost, lost+width-1, d)
+			}
+		}
+	}
+}
+
+// TestGapIsRepairedWithinARoundTrip: a frame lost from the middle of a stream does not wait for a timer.
+func TestGapIsRepairedWithinARoundTrip(t *testing.T) {
+	done := false
+	s := newSim(t, world{items: 400, delay: 10 * time.Millisecond, drop: func(_ int, f wire.Frame) bool {
+		d, ok := f.(*wire.Data)
+		lose := ok && d.Frame == 5 && !done
+		done = done || lose
+		return lose
+	}})
+	s.run()
+	s.check()
+	if d := s.doneAt.Sub(epoch); d > 85*time.Millisecond { // eight trips one way, and the delay of the last ack
+		t.Errorf("took %v", d)
+	}
+	if again := s.data - len(s.bytesOf); again != len(s.bytesOf)-4 {
+		t.Errorf("%d of %d frames sent again, want those from the 5th once", again, len(s.bytesOf))
+	}
+}
+
+// TestAbsentReceiver: nothing but a probe every 5 s goes to a receiver that is away, and a Kick finds it at once.
+func TestAbsentReceiver(t *testing.T) {
+	s := newSim(t, world{items: 2000, delay: time.Millisecond, size: func(*rand.Rand) int { return 1000 },
+		outage: [2]time.Duration{3 * time.Millisecond, time.Hour}})
+	s.at(time.Hour+time.Second, func() {
+		if unsent := s.data - len(s.bytesOf); unsent > 4 || s.probes > 730 {
+			t.Errorf("%d frames sent again and %d probes to a receiver that is away", unsent, s.probes)
+		}
+		s.snd.Kick(s.now)
+		s.stepSender()
+	})
+	s.run()
+	s.check()
+	if d := s.doneAt.Sub(epoch) - time.Hour; d > 2*time.Second {
+		t.Errorf("done %v after the outage", d)
+	}
+}
+
+// TestLargeBody: a message of the largest size passes though window and credit are smaller.
+func TestLargeBody(t *testing.T) {
+	s := newSim(t, world{items: 3, delay: time.Millisecond, window: 1, maxMessage: 8 << 20, maxFrame: 8 << 10,
+		size: func(*rand.Rand) int { return 8 << 20 }})
+	s.run()
+	s.check()
+	if s.data < 1000 {
+		t.Errorf("%d frames: the bodies were meant to be in many pieces", s.data)
 	}
 }

@@ -15,7 +15,7 @@ type ReceiverConfig struct {
 	Window     int64             // credit: how much may be unprocessed here, bytes; raised to what one message needs
 	MaxMessage int64             // the largest content that is taken, bytes
 	MaxFrames  int               // frames that the sender has in flight at most; 0 means 1024
-	Members    map[string]uint64 // channel → membership of its broadcasts; "" → membership of what is addressed to this node
+	Members    map[string]uint64 // by channel, of its broadcasts; "": of what is addressed to this node
 }
 
 // Receiver is the receiving side of a link. It is made when an Open is accepted: the first Ack.Limit is Credit, which the
@@ -144,8 +144,13 @@ func (r *Receiver) onData(f *wire.Data) ([]Delivered, error) {
 		r.body = &partial{rawLen: f.RawLen, enc: f.Enc}
 	}
 	b := r.body
-	if len(f.Piece)+len(f.Prev) == 0 || len(b.data)+len(f.Piece) > b.rawLen {
+	switch {
+	case len(f.Piece)+len(f.Prev) == 0:
+		return nil, errors.New("empty piece of a body")
+	case len(b.data)+len(f.Piece) > b.rawLen:
 		return nil, fmt.Errorf("piece of %d bytes after %d of a body of %d", len(f.Piece), len(b.data), b.rawLen)
+	case len(b.prev)+len(f.Prev) > len(r.cfg.Members):
+		return nil, fmt.Errorf("body of more than %d memberships", len(r.cfg.Members))
 	}
 	b.prev = append(b.prev, f.Prev...)
 	b.data = append(b.data, f.Piece...)

@@ -93,6 +93,9 @@ func NewSender(cfg SenderConfig, now time.Time) *Sender {
 // Opened reports whether the receiver has accepted the link and it is not broken.
 func (s *Sender) Opened() bool { return s.state == open }
 
+// RTT returns the estimated round trip, or 0 before the first estimate.
+func (s *Sender) RTT() time.Duration { return s.rtt.smooth }
+
 // Outstanding returns the frames that the receiver is not known to have, and the raw bytes of bodies that it is not known
 // to have processed.
 func (s *Sender) Outstanding() (frames int, rawBytes int64) { return len(s.queue), s.raw }
@@ -104,7 +107,7 @@ func (s *Sender) Kick(now time.Time) {
 	case opening:
 		s.openAt, s.opens, s.busy = now, 0, 0
 	case open:
-		s.backoff = 0
+		s.backoff, s.timer = 0, time.Time{} // the timer may be seconds away
 		if s.next > 0 {
 			s.rewind(now, max(s.window/2, 16))
 		}
@@ -130,7 +133,8 @@ func (s *Sender) Step(now time.Time, pull Pull) (frames []wire.Frame, next time.
 	for s.transmit(now) && s.pull(pull) {
 	}
 	if s.probe || s.confirm {
-		s.out = append(s.out, &wire.Probe{ID: s.id, Domain: s.cfg.Open.Domain, Frame: s.highest(), Confirmed: s.negative, Want: s.probe})
+		s.out = append(s.out, &wire.Probe{ID: s.id, Domain: s.cfg.Open.Domain,
+			Frame: s.highest(), Confirmed: s.negative, Want: s.probe})
 	}
 	s.probe, s.confirm = false, false
 	s.arm(now)

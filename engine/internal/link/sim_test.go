@@ -36,14 +36,6 @@ type world struct {
 	maxTime    time.Duration
 }
 
-// logItem is an entry of the sender's log: a record or a skip.
-type logItem struct {
-	rec  wire.Record
-	ref  Ref
-	prev int64
-	skip *wire.SkipRec
-}
-
 // sim joins a Sender, a Receiver and their owners through a lossy channel in virtual time. Everything random comes from
 // one seed; nothing waits.
 type sim struct {
@@ -66,21 +58,21 @@ type sim struct {
 	rcvWake  time.Time
 	busyLeft int
 
-	got       int // items delivered
-	handled   int
-	running   bool
-	position  map[uint64]int64
-	moved     map[uint64]Moved
-	negGiven  []wire.Negative
-	negHeard  []wire.Negative
-	bytesOf   map[uint64][]byte // of frames by number: sent again, they must be the same
-	frames    int               // published by either side
-	data      int               // Data and Skip frames published
-	probes    int
-	opens     int
-	acks      int
-	maxHeld   int64 // most credit in use at the receiver
-	lastSpoke time.Time
+	doneAt   time.Time // of the last progress
+	got      int       // items delivered
+	handled  int
+	running  bool
+	position map[uint64]int64
+	moved    map[uint64]Moved
+	negGiven []wire.Negative
+	negHeard []wire.Negative
+	bytesOf  map[uint64][]byte // of frames by number: sent again, they must be the same
+	frames   int               // published by either side
+	data     int               // Data and Skip frames published
+	probes   int
+	opens    int
+	acks     int
+	maxHeld  int64 // most credit in use at the receiver
 }
 
 var (
@@ -129,104 +121,9 @@ func newSim(t testing.TB, w world) *sim {
 	return s
 }
 
-func (s *sim) makeLog() {
-	last := map[uint64]int64{}
-	seq := int64(0)
-	for range s.w.items {
-		seq += 1 + s.rnd.Int64N(3)
-		channel := []string{"a", "b", "c", ""}[s.rnd.IntN(4)]
-		m := members[channel]
-		it := logItem{ref: Ref{m, seq}, prev: last[m]}
-		if s.rnd.Float64() < s.w.skips {
-			it.skip = &wire.SkipRec{Member: m, Prev: last[m], To: seq, Reason: "purged", Count: 1 + s.rnd.Int64N(5)}
-		} else {
-			it.rec = wire.Record{Seq: seq, Channel: channel, Created: seq * 1000, Content: bytes.Repeat([]byte{byte(seq)}, s.w.size(s.rnd))}
-			if channel == "" {
-				it.rec.Channel, it.rec.To = "replies", "me"
-			}
-		}
-		last[m] = seq
-		s.log = append(s.log, it)
-	}
-}
-
 func (s *sim) at(d time.Duration, fn func()) {
 	s.n++
 	heap.Push(&s.evs, event{s.now.Add(d), s.n, fn})
-}
-
-// pull is the sender's owner: it packs up to 20 records, or the skips that come next.
-func (s *sim) pull(maxRaw int64) (u Unit, ok bool) {
-	var recs []wire.Record
-	raw := int64(1)
-	for s.pulled < s.ready && len(recs)+len(u.Skips) < 20 {
-		it := &s.log[s.pulled]
-		if it.skip != nil {
-			if len(recs) > 0 {
-				break
-			}
-			u.Skips = append(u.Skips, *it.skip)
-			s.pulled++
-			continue
-		}
-		raw += int64(len(it.rec.Content)) + 40
-		if len(u.Skips) > 0 || raw > maxRaw || len(recs) > 0 && raw > 48<<10 {
-			break
-		}
-		known := false
-		for _, p := range u.Prev {
-			known = known || p.Member == it.ref.Member
-		}
-		if !known {
-			u.Prev = append(u.Prev, wire.Prev{Member: it.ref.Member, Seq: it.prev})
-		}
-		recs = append(recs, it.rec)
-		u.Refs = append(u.Refs, it.ref)
-		s.pulled++
-	}
-	if len(recs) > 0 {
-		u.Body = wire.Pack(nil, wire.AppendBlock(nil, recs), s.rnd.IntN(2) == 0)
-	}
-	return u, len(recs)+len(u.Skips) > 0
-}
-
-// carry publishes a frame: it arrives late, twice, damaged or never, as the faults have it.
-func (s *sim) carry(f wire.Frame, fl faults, arrive func(wire.Frame)) {
-	s.frames++
-	s.lastSpoke = s.now
-	b := wire.Encode(nil, f)
-	if len(b) > s.w.maxFrame {
-		if _, ack := f.(*wire.Ack); !ack {
-			s.t.Fatalf("seed %d: frame of %d bytes, at most %d", s.w.seed, len(b), s.w.maxFrame)
-		}
-	}
-	since := s.now.Sub(epoch)
-	down := since >= s.w.outage[0] && since < s.w.outage[1]
-	if down || s.w.drop != nil && s.w.drop(s.frames, f) {
-		return
-	}
-	copies := 1
-	if s.rnd.Float64() < fl.duplicate {
-		copies = 2
-	}
-	for range copies {
-		if s.rnd.Float64() < fl.loss {
-			continue
-		}
-		c := bytes.Clone(b)
-		if s.rnd.Float64() < fl.corrupt {
-			c[s.rnd.IntN(len(c))] ^= 1 << s.rnd.IntN(8)
-		}
-		d := s.w.delay
-		if s.rnd.Float64() < fl.reorder {
-			d += time.Duration(s.rnd.Int64N(int64(3*s.w.delay) + 1))
-		}
-		s.at(d, func() {
-			if f, err := wire.Decode(c); err == nil {
-				arrive(f)
-			}
-		})
-	}
 }
 
 func (s *sim) stepSender() {
@@ -373,6 +270,7 @@ func (s *sim) atSender(f wire.Frame) {
 		case Opened:
 			s.opened++
 		case Progress:
+			s.doneAt = s.now
 			for _, m := range e.Moved {
 				old := s.moved[m.Member]
 				if m.Seq <= old.Seq || m.Seq > s.position[m.Member] {
@@ -418,52 +316,4 @@ func (s *sim) grow() {
 	s.ready = min(s.ready+s.w.burst, len(s.log))
 	s.stepSender()
 	s.at(s.w.every, s.grow)
-}
-
-// check is what must hold when a run has ended, whatever the channel did.
-func (s *sim) check() {
-	s.t.Helper()
-	fail := func(format string, args ...any) {
-		s.t.Helper()
-		s.t.Fatalf("seed %d: "+format, append([]any{s.w.seed}, args...)...)
-	}
-	if s.opened != 1 {
-		fail("opened %d times", s.opened)
-	}
-	if s.got != len(s.log) || s.handled != len(s.log) {
-		fail("%d delivered, %d handled of %d", s.got, s.handled, len(s.log))
-	}
-	want := map[uint64]Moved{}
-	for _, it := range s.log {
-		m := want[it.ref.Member]
-		m.Member, m.Seq = it.ref.Member, it.ref.Seq
-		if it.skip != nil {
-			m.Count += it.skip.Count
-		} else {
-			m.Count++
-		}
-		want[m.Member] = m
-	}
-	for id, m := range want {
-		if s.moved[id] != m {
-			fail("sender thinks %+v, true is %+v", s.moved[id], m)
-		}
-	}
-	if len(s.negHeard) != len(s.negGiven) {
-		fail("%d negatives reported, %d given", len(s.negHeard), len(s.negGiven))
-	}
-	for i, n := range s.negHeard {
-		if n.Seq != s.negGiven[i].Seq || n.N != uint64(i+1) {
-			fail("negative %d is %+v, given %+v", i+1, n, s.negGiven[i])
-		}
-	}
-	if len(s.rcv.negatives) > 0 {
-		fail("%d negatives never confirmed", len(s.rcv.negatives))
-	}
-	if f, raw := s.snd.Outstanding(); f != 0 || raw != 0 {
-		fail("%d frames, %d bytes outstanding at the end", f, raw)
-	}
-	if most := s.rcv.cfg.Window + s.w.maxMessage + BodySlack; s.maxHeld > most {
-		fail("receiver held %d, at most %d", s.maxHeld, most)
-	}
 }

@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Dead is a dead letter: a message that left the queue unhandled, with its reason.
 type Dead struct {
@@ -70,6 +73,15 @@ func scanDead(scan func(...any) error, d *Dead, more ...any) error {
 // DeadList returns up to n dead letters with ids above after, oldest first, without their contents.
 func (s *Store) DeadList(after int64, n int) ([]Dead, error) {
 	return list(s, "DeadList", `SELECT `+deadColumns+` FROM dead WHERE id > ? ORDER BY id LIMIT ?`, []any{after, n},
+		func(scan func(...any) error, d *Dead) error { return scanDead(scan, d) })
+}
+
+// DeadBefore returns up to n dead letters with ids below before, 0 meaning no bound, newest first, without their contents.
+func (s *Store) DeadBefore(before int64, n int) ([]Dead, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	return list(s, "DeadBefore", `SELECT `+deadColumns+` FROM dead WHERE id < ? ORDER BY id DESC LIMIT ?`, []any{before, n},
 		func(scan func(...any) error, d *Dead) error { return scanDead(scan, d) })
 }
 

@@ -76,7 +76,7 @@ CREATE TABLE member (
 	acked        INTEGER NOT NULL,
 	count        INTEGER NOT NULL,
 	scanned      INTEGER NOT NULL,
-	last_heard   INTEGER NOT NULL,
+	silence   INTEGER NOT NULL,
 	store_id     INTEGER NOT NULL,
 	ended        INTEGER NOT NULL,
 	ended_reason TEXT NOT NULL,

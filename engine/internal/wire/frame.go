@@ -1,6 +1,7 @@
 package wire
 
-// Frame is one message on the bus. The implementations are pointers to the structs of this file.
+// Frame is one message on the bus. The implementations are pointers to the structs of this file
+// and of management.go.
 type Frame interface {
 	kind() byte
 	appendFields(b []byte) []byte
@@ -87,7 +88,7 @@ type Data struct {
 	Frame     uint64 // number of the frame in its link, from 1
 	More      bool   // another piece of this body follows
 	Confirmed uint64 // highest number of a Negative that the sender has taken note of
-	Prev      []Prev // one per membership with records in the body; first piece only
+	Prev      []Prev // one per membership with records in the body; may be spread over the pieces
 	RawLen    int    // length of the unpacked body; first piece only, 0 in the others
 	Enc       uint8  // encoding of the body (EncPlain, EncSnappy); first piece only, 0 in the others
 	Piece     []byte
@@ -145,7 +146,7 @@ type Busy struct {
 	Domain string
 }
 
-// Reset ends a link. Either side may say it.
+// Reset ends a link, or says that there is none of this id. Receiver to sender.
 type Reset struct {
 	ID     LinkID
 	Domain string
@@ -168,6 +169,8 @@ type Presence struct {
 	Leaving       bool   // it is shutting down
 	State         string
 	Reads, Writes []string // channels
+	Nonce         uint64   // that the next management command to it must carry
+	Kicks         uint64   // KickDigest of its kick list
 	Member        *Member  // on keepalive.<node>.<channel>; else nil
 }
 
@@ -211,5 +214,5 @@ func newFrame(kind byte) Frame {
 	case kindDiscover:
 		return new(Discover)
 	}
-	return nil
+	return newManagementFrame(kind)
 }

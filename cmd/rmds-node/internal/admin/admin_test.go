@@ -91,7 +91,7 @@ func start(t *testing.T, n Node) (*Client, string) {
 
 func TestStatus(t *testing.T) {
 	n := &fakeNode{status: Status{Node: "a", Health: "ok", Queued: 3, Troubles: []string{}, Started: time.Unix(1, 0).UTC(),
-		Channels: []ChannelStatus{{Name: "x", Role: "both", Awake: true}}, Peers: []PeerStatus{{Node: "b", Online: true, Readers: []ReaderStatus{{"x", 7, 3}}}}}}
+		Channels: []ChannelStatus{{Name: "x", Role: "both", Awake: true}}, Peers: []PeerStatus{{Node: "b", Online: true, Readers: []ReaderStatus{{Channel: "x", Acked: 7, Queued: 3}}}}}}
 	c, _ := start(t, n)
 	got, err := c.Status(context.Background())
 	if err != nil || !reflect.DeepEqual(*got, n.status) {

@@ -117,17 +117,21 @@ type Status struct {
 	Health    string   `json:"health"`    // "ok", or the first of Troubles
 	Troubles  []string `json:"troubles"`  // each "kind: text"
 
-	Queued     int64 `json:"queued"`      // messages not acknowledged, summed over readers
-	Accepted   int64 `json:"accepted"`    // messages stored for others; this and what follows count since the start
-	Refused    int64 `json:"refused"`     // sends refused because a queue was full
-	Delivered  int64 `json:"delivered"`   // acknowledgements received, one for each message and reader
-	Handled    int64 `json:"handled"`     // messages handled and committed
-	Retries    int64 `json:"retries"`     // failed attempts that will be repeated
-	NotHandled int64 `json:"not_handled"` // messages that their readers have set aside
-	Dead       int64 `json:"dead"`        // dead letters made here
-	Gaps       int64 `json:"gaps"`        // skips received
-	Resets     int64 `json:"resets"`      // links that had to start again
-	Corrupt    int64 `json:"corrupt"`     // frames that were no frames
+	Queued     int64            `json:"queued"`      // messages not acknowledged, summed over readers
+	Accepted   int64            `json:"accepted"`    // messages stored for others; this and what follows count since the start
+	Refused    int64            `json:"refused"`     // sends refused because a queue was full
+	Delivered  int64            `json:"delivered"`   // acknowledgements received, one for each message and reader
+	Handled    int64            `json:"handled"`     // messages handled and committed
+	Retries    int64            `json:"retries"`     // failed attempts that will be repeated
+	NotHandled int64            `json:"not_handled"` // messages that their readers have set aside
+	Dead       int64            `json:"dead"`        // dead letters made here
+	DeadBy     map[string]int64 `json:"dead_by"`     // the same by reason
+	Gaps       int64            `json:"gaps"`        // skips received
+	Resets     int64            `json:"resets"`      // links that had to start again
+	Corrupt    int64            `json:"corrupt"`     // frames that were no frames
+
+	DeadKept  int64 `json:"dead_kept"`  // dead letters kept now, those of earlier starts among them
+	DiskBytes int64 `json:"disk_bytes"` // of the database and its journal
 
 	Channels []ChannelStatus `json:"channels"`
 	Handlers []HandlerStatus `json:"handlers"`
@@ -148,6 +152,21 @@ type HandlerStatus struct {
 	SHA256   string   `json:"sha256"`
 	Kind     string   `json:"kind"` // reactor or command
 	Channels []string `json:"channels"`
+
+	Runs     int64     `json:"runs"`              // attempts, of whatever outcome; this and what follows count since the start
+	Retried  int64     `json:"retried"`           // attempts that asked for another one
+	Rejected int64     `json:"rejected"`          // attempts that rejected the message for good
+	Failed   int64     `json:"failed"`            // attempts that failed otherwise
+	Busy     float64   `json:"busy"`              // seconds spent in all attempts together
+	Latency  []Bucket  `json:"latency"`           // attempts by time, cumulative
+	Error    string    `json:"error,omitempty"`   // the last failure or rejection
+	ErrorAt  time.Time `json:"error_at,omitzero"` // when that was
+}
+
+// Bucket counts the attempts that took no longer than a bound.
+type Bucket struct {
+	Seconds float64 `json:"seconds"`
+	Runs    int64   `json:"runs"`
 }
 
 // PeerStatus is one node that this one knows of.
@@ -157,12 +176,46 @@ type PeerStatus struct {
 	LastHeard time.Time      `json:"last_heard"` // zero if not heard since the start
 	State     string         `json:"state"`      // its own word on its health
 	Queued    int64          `json:"queued"`     // messages for it, not acknowledged
+	Handled   int64          `json:"handled"`    // of its messages, since the start
 	Readers   []ReaderStatus `json:"readers"`
+	Links     []LinkStatus   `json:"links"`
+}
+
+// LinkStatus is one link, by its ordering domain.
+type LinkStatus struct {
+	Out      bool     `json:"out"`      // from this node to the peer; else from it to this one
+	Domain   string   `json:"domain"`   // s: all channels in one order, a: what is addressed, c:NAME: one channel by itself
+	Open     bool     `json:"open"`     // else it is being opened
+	Channels []string `json:"channels"` // what it carries; addressed messages have none
+	Frames   int      `json:"frames"`   // out: sent and not known to have arrived
+	Waiting  int      `json:"waiting"`  // in: messages that have arrived and wait for their handler
+	RTT      float64  `json:"rtt"`      // out: the estimated round trip, seconds; 0 before the first estimate
 }
 
 // ReaderStatus is one channel that a peer reads and this node writes.
 type ReaderStatus struct {
-	Channel string `json:"channel"` // "" for messages addressed to the peer
-	Acked   int64  `json:"acked"`   // the place in this node's log up to which it has acknowledged
-	Queued  int64  `json:"queued"`
+	Channel string    `json:"channel"` // "" for messages addressed to the peer
+	Acked   int64     `json:"acked"`   // the place in this node's log up to which it has acknowledged
+	Queued  int64     `json:"queued"`
+	Count   int64     `json:"count"`           // messages of the channel that it is past: acknowledged, or never owed
+	Oldest  time.Time `json:"oldest,omitzero"` // when the oldest of the queued was created
+}
+
+// DeadLetter is a message that the node set aside, with its reason.
+type DeadLetter struct {
+	ID        int64             `json:"id"`      // of the dead letter, rising
+	At        time.Time         `json:"at"`      // when it was set aside
+	Side      string            `json:"side"`    // who set it aside: sender or receiver
+	Message   string            `json:"message"` // its id
+	From      string            `json:"from"`
+	Channel   string            `json:"channel"`
+	To        string            `json:"to,omitempty"` // whom it was addressed to
+	Reader    string            `json:"reader"`       // the node that did not get it, or could not handle it
+	Reason    string            `json:"reason"`       // a word, for programs
+	Detail    string            `json:"detail"`       // for people
+	Handler   string            `json:"handler,omitempty"`
+	Attempts  int               `json:"attempts"`
+	CreatedAt time.Time         `json:"created_at"` // by its sender's clock
+	Headers   map[string]string `json:"headers,omitempty"`
+	Content   []byte            `json:"content,omitempty"` // base64 in JSON
 }

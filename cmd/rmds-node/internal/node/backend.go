@@ -21,7 +21,7 @@ func (b *backend) Status() admin.Status {
 		Node: s.Node, Version: b.version, StoreID: s.StoreID, Run: s.Run, Started: b.started, Database: b.config.Database(),
 		Connected: s.Connected, Health: s.Health, Troubles: append([]string{}, s.Troubles...),
 		Queued: s.Queued, Accepted: s.Accepted, Refused: s.Refused, Delivered: s.Delivered, Handled: s.Handled, Retries: s.Retries,
-		NotHandled: s.NotDone, Dead: s.Dead, Gaps: s.Gaps, Resets: s.Resets, Corrupt: s.Corrupt,
+		NotHandled: s.NotDone, Dead: s.Dead, DeadBy: s.DeadBy, DeadKept: s.DeadKept, DiskBytes: s.DiskBytes, Gaps: s.Gaps, Resets: s.Resets, Corrupt: s.Corrupt,
 		Channels: []admin.ChannelStatus{}, Handlers: []admin.HandlerStatus{}, Peers: []admin.PeerStatus{},
 	}
 	for _, c := range s.Channels {
@@ -29,14 +29,78 @@ func (b *backend) Status() admin.Status {
 	}
 	for i, h := range b.config.Handlers {
 		info := b.modules.loaded[i].Info()
-		out.Handlers = append(out.Handlers, admin.HandlerStatus{Name: h.Name, Module: h.Module, SHA256: info.SHA256, Kind: string(info.Kind), Channels: h.Channels})
+		out.Handlers = append(out.Handlers, handlerStatus(&s, admin.HandlerStatus{Name: h.Name, Module: h.Module, SHA256: info.SHA256,
+			Kind: string(info.Kind), Channels: h.Channels}))
 	}
-	for _, p := range s.Peers {
-		peer := admin.PeerStatus{Node: p.Node, Online: p.Online, LastHeard: p.LastHeard, State: p.State, Queued: p.Queued, Readers: []admin.ReaderStatus{}}
-		for _, r := range p.Readers {
-			peer.Readers = append(peer.Readers, admin.ReaderStatus(r))
+	for i := range s.Peers {
+		out.Peers = append(out.Peers, peerStatus(&s.Peers[i]))
+	}
+	return out
+}
+
+// handlerStatus adds what the engine has counted.
+func handlerStatus(s *engine.Status, out admin.HandlerStatus) admin.HandlerStatus {
+	out.Latency = []admin.Bucket{}
+	for i := range s.Handlers {
+		h := &s.Handlers[i]
+		if h.Name != out.Name {
+			continue
 		}
-		out.Peers = append(out.Peers, peer)
+		out.Runs, out.Retried, out.Rejected, out.Failed, out.Busy = h.Runs, h.Retried, h.Rejected, h.Failed, h.Busy.Seconds()
+		out.Error, out.ErrorAt = h.Error, h.ErrorAt
+		for j, n := range h.Buckets {
+			out.Latency = append(out.Latency, admin.Bucket{Seconds: engine.HandlerBuckets[j].Seconds(), Runs: n})
+		}
+	}
+	return out
+}
+
+func peerStatus(p *engine.PeerStatus) admin.PeerStatus {
+	out := admin.PeerStatus{Node: p.Node, Online: p.Online, LastHeard: p.LastHeard, State: p.State, Queued: p.Queued, Handled: p.Handled,
+		Readers: []admin.ReaderStatus{}, Links: []admin.LinkStatus{}}
+	for _, r := range p.Readers {
+		out.Readers = append(out.Readers, admin.ReaderStatus(r))
+	}
+	for _, l := range p.Links {
+		out.Links = append(out.Links, admin.LinkStatus{Out: l.Out, Domain: l.Domain, Open: l.Open, Channels: append([]string{}, l.Channels...),
+			Frames: l.Frames, Waiting: l.Waiting, RTT: l.RTT.Seconds()})
+	}
+	return out
+}
+
+// DeadLetters returns up to n dead letters with ids below before, newest first, without their contents.
+func (b *backend) DeadLetters(before int64, n int) ([]admin.DeadLetter, error) {
+	list, err := b.conn.DeadLetters(before, n)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]admin.DeadLetter, len(list))
+	for i := range list {
+		out[i] = deadLetter(&list[i])
+	}
+	return out, nil
+}
+
+// DeadLetter returns a dead letter with its content.
+func (b *backend) DeadLetter(id int64) (admin.DeadLetter, error) {
+	d, err := b.conn.DeadLetter(id)
+	if err != nil {
+		return admin.DeadLetter{}, apiError(err)
+	}
+	return deadLetter(&d), nil
+}
+
+func deadLetter(d *engine.DeadLetter) admin.DeadLetter {
+	out := admin.DeadLetter{ID: d.ID, At: d.At, Side: "receiver", Message: d.Message.String(), From: d.From, Channel: d.Channel, To: d.To,
+		Reader: d.Reader, Reason: d.Reason, Detail: d.Detail, Handler: d.Handler, Attempts: d.Attempts, CreatedAt: d.CreatedAt, Content: d.Content}
+	if d.Sender {
+		out.Side = "sender"
+	}
+	for _, h := range d.Headers {
+		if out.Headers == nil {
+			out.Headers = map[string]string{}
+		}
+		out.Headers[h.Key] = h.Value
 	}
 	return out
 }
@@ -146,7 +210,7 @@ func apiError(err error) error {
 	}{
 		{engine.ErrQueueFull, admin.CodeQueueFull}, {engine.ErrMessageTooLarge, admin.CodeTooLarge},
 		{engine.ErrNotWriter, admin.CodeNotAllowed}, {engine.ErrBadName, admin.CodeBadRequest}, {engine.ErrConfig, admin.CodeBadRequest},
-		{engine.ErrStorage, admin.CodeStorage}, {engine.ErrClosed, admin.CodeClosed},
+		{engine.ErrNotFound, admin.CodeNotFound}, {engine.ErrStorage, admin.CodeStorage}, {engine.ErrClosed, admin.CodeClosed},
 		{context.DeadlineExceeded, admin.CodeTimeout},
 	} {
 		if errors.Is(err, class.of) {
