@@ -24,6 +24,7 @@ func TestArrows(t *testing.T) {
 		"handlers/...":          {"handlers/..."},
 		"cmd/rmds-node/...":     {"engine", "wasmhost", "handlers/...", "cmd/rmds-node/..."},
 		"cmd/chat/...":          {"engine", "cmd/chat/..."},
+		"examples/...":          {"engine", "wasmhost", "handlers/..."},
 	}
 	match := func(pattern, pkg string) bool {
 		prefix, deep := strings.CutSuffix(pattern, "/...")

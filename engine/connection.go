@@ -25,7 +25,7 @@ const tailBytes = 32 << 20
 // Connection is one node: its database, its handlers and its links to other nodes. Its methods may be called from any
 // goroutine. Close it, or the next start counts as one after a crash.
 type Connection struct {
-	// Mgmt answers questions about this node and the nodes around it.
+	// Mgmt shows the nodes around this one and commands them.
 	Mgmt *Mgmt
 
 	cfg     Config
@@ -35,14 +35,18 @@ type Connection struct {
 	bus     busLink
 	run     uint64
 	lineage []store.Run
-	unclean bool // the node before this start ended without Close
+	unclean bool    // the node before this start ended without Close
+	idFile  *idFile // nil if the id is configured
 
-	tail   *tail
-	ledger *ledger
-	commit *committer
-	loop   *loop
-	events *eventQueue
-	count  counters
+	tail    *tail
+	ledger  *ledger
+	commit  *committer
+	loop    *loop
+	events  *eventQueue
+	clean   *janitor
+	kicks   *kickList
+	manager *manager
+	count   counters
 
 	ctx      context.Context // ends with Close; handlers see it
 	cancel   context.CancelFunc
@@ -81,13 +85,22 @@ func New(config *Config, opts ...Option) (*Connection, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	var generated *idFile
+	if cfg.NodeID == "" {
+		var err error
+		if cfg.NodeID, generated, err = openNodeID(idPath(cfg.StoragePath)); err != nil {
+			return nil, fmt.Errorf("rmds: generate a node id: %w", err)
+		}
+	}
 	c := newConnection(cfg)
+	c.idFile = generated
 	if err := c.openStore(); err != nil {
-		return nil, err
+		c.cancel()
+		return nil, errors.Join(err, c.idFile.close())
 	}
 	if err := c.start(); err != nil {
 		c.cancel()
-		return nil, errors.Join(err, c.st.Close())
+		return nil, errors.Join(err, c.st.Close(), c.idFile.close())
 	}
 	return c, nil
 }
@@ -105,13 +118,15 @@ func newConnection(cfg Config) *Connection {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.version.Store(1)
-	c.Mgmt = &Mgmt{c: c, Self: cfg.NodeID}
+	c.Mgmt = &Mgmt{c: c}
+	c.kicks = newKickList(cfg.NATSPrefix, cfg.Operators)
+	c.manager = newManager(c)
 	return c
 }
 
 // openStore opens the database and starts a run in it (P1).
 func (c *Connection) openStore() error {
-	path := strings.ReplaceAll(c.cfg.StoragePath, "{nodeID}", c.cfg.NodeID)
+	path := strings.ReplaceAll(c.cfg.StoragePath, nodeIDMark, c.cfg.NodeID)
 	st, err := store.Open(path, store.Options{Hook: c.cfg.Fault, Sync: c.cfg.sync})
 	if err != nil {
 		return fmt.Errorf("rmds: open %s: %w", path, err)
@@ -141,12 +156,17 @@ func (c *Connection) start() error {
 	c.commit = newCommitter(c.st, c.tail, next, c.cfg.EnableCompression, c.wall)
 	c.loop = newLoop(c)
 	c.commit.cursors = c.ledger.takeDirty
+	c.commit.cursorsLost = c.ledger.keepDirty
 	c.commit.discard = c.dropOverlays
 	c.commit.onError = c.storageTrouble
 	c.commit.appended = c.ledger.appended
 	c.commit.landed = func() error { return c.ledger.load(c.st) }
 	c.commit.grew = c.loop.logGrew
-	if err := c.loop.loadPeers(); err != nil {
+	err = c.loop.loadPeers()
+	if err == nil {
+		err = c.kicks.load(c.st)
+	}
+	if err != nil {
 		c.events.close()
 		return err
 	}
@@ -160,6 +180,9 @@ func (c *Connection) start() error {
 	}
 	go c.commit.run()
 	go c.loop.run()
+	c.clean = newJanitor(c)
+	go c.clean.run()
+	go c.manager.run()
 	if err := c.loop.listen(); err != nil {
 		return errors.Join(err, c.Close())
 	}
@@ -183,13 +206,15 @@ func (c *Connection) Close() error {
 		defer close(c.closed)
 		close(c.stopping)
 		c.cancel()
+		<-c.clean.finished
+		<-c.manager.finished
 		c.loop.closeDomains()
 		c.domains.Wait()
 		c.commit.close()
 		c.loop.stop()
 		c.bus.Close()
 		c.events.close()
-		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close())
+		c.closeErr = errors.Join(c.st.CleanStop(), c.st.Close(), c.idFile.close())
 	})
 	<-c.closed
 	return c.closeErr
@@ -263,6 +288,28 @@ func (c *Connection) commitNow(u *unit) error {
 		return err
 	}
 	return <-done
+}
+
+// Probe returns nil if the goroutines that everything depends on answer, and the disk takes a write, before ctx ends. An
+// error other than ctx's says that they answer and the disk does not: a watchdog counts that as alive.
+func (c *Connection) Probe(ctx context.Context) error {
+	answered := make(chan error, 2) // nobody waits to tell
+	u := &unit{done: func(err error) { answered <- err }}
+	if err := c.commit.add(u); err != nil {
+		return err
+	}
+	c.loop.post(func() { answered <- nil })
+	for range 2 {
+		select {
+		case err := <-answered:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // touch tells the loop that a domain has made progress.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ var (
 	crashSeed  = flag.Uint64("crash.seed", 0, "seed of TestKill9's moments; 0 picks one")
 )
 
-// childRole tells this test binary to be one of TestKill9's processes.
+// childRole tells this test binary to be one of the processes of TestKill9 or of process_test.go.
 const childRole = "RMDS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -51,6 +52,15 @@ func runNATS(t testing.TB, port int) *server.Server {
 	return s
 }
 
+// freePort reserves a port for a server that is started later.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
 func childConfig(id string) *Config {
 	cfg := DefaultConfig()
 	cfg.NodeID, cfg.StoragePath = id, filepath.Join(os.Getenv("RMDS_TEST_DIR"), id+".db")
@@ -64,6 +74,10 @@ func childConfig(id string) *Config {
 // runChild is the life of one process of TestKill9, until it is killed or its standard input ends.
 func runChild(role string) error {
 	switch role {
+	case "nats":
+		return childNATS()
+	case "agent":
+		return childAgent()
 	case "sender":
 		return childSender()
 	case "receiver":

@@ -14,6 +14,7 @@
 //     transaction with synchronous=FULL, and answers all; nothing in memory that mirrors the disk changes before that;
 //   - the loop, which owns peers, members, links and presence: everything reaches it through its mailbox;
 //   - one goroutine for each ordering domain of each sender, which runs handlers one at a time;
+//   - the janitor, which deletes from the log what nobody needs any more;
 //   - one for Config.OnEvent.
 //
 // # What a crash leaves

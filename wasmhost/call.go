@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -14,12 +16,17 @@ const fuelSlice = 1 << 20
 // importCost is the fuel of one call of a host function, so that a guest that does nothing else is asked after 64 of them.
 const importCost = fuelSlice / 64
 
+// pinAfter is how much wall time counts as processor time before the thread's clock takes over: a thread of its own
+// makes every switch between goroutines dearer, so calls that are soon over do without.
+const pinAfter = 5 * time.Millisecond
+
 // call is one run of a guest function: a message, or the initialisation of an instance (msg is nil).
 type call struct {
 	ctx      context.Context
 	mod      *Module
 	msg      *Msg
 	effects  Effects
+	started  time.Time
 	deadline time.Time
 	watch    stopwatch
 	stop     error // why the host ended the guest
@@ -41,12 +48,11 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // newCall starts the clocks of a call.
 func (m *Module) newCall(ctx context.Context, msg *Msg, effects Effects) (context.Context, *call) {
-	c := &call{mod: m, msg: msg, effects: effects}
-	c.deadline = time.Now().Add(m.limits.Timeout)
+	c := &call{ctx: ctx, mod: m, msg: msg, effects: effects, started: time.Now()}
+	c.deadline = c.started.Add(m.limits.Timeout)
 	if msg != nil && !msg.Deadline.IsZero() && msg.Deadline.Before(c.deadline) {
 		c.deadline = msg.Deadline
 	}
-	c.ctx = ctx
 	c.log.c = c
 	c.watch.begin()
 	return context.WithValue(ctx, callKey{}, c), c
@@ -54,22 +60,25 @@ func (m *Module) newCall(ctx context.Context, msg *Msg, effects Effects) (contex
 
 // refill is what the metered guest calls when its fuel is spent: it returns more or does not return.
 func (c *call) refill() uint64 {
-	c.check()
-	c.watch.pin()
+	if c.check() > pinAfter {
+		c.watch.pin()
+	}
 	return fuelSlice
 }
 
-// check ends the guest if its time is up.
-func (c *call) check() {
+// check ends the guest if its time is up, and returns the processor time so far.
+func (c *call) check() time.Duration {
 	if err := c.ctx.Err(); err != nil {
-		c.abort(context.Cause(c.ctx))
+		c.abort(err)
 	}
 	if !time.Now().Before(c.deadline) {
-		c.abort(fmt.Errorf("%w: %v", ErrTimeout, c.mod.limits.Timeout))
+		c.abort(fmt.Errorf("%w after %v", ErrTimeout, time.Since(c.started).Round(time.Millisecond)))
 	}
-	if c.watch.read() > c.mod.limits.CPU {
+	cpu := c.watch.read()
+	if cpu > c.mod.limits.CPU {
 		c.abort(fmt.Errorf("%w: %v", ErrCPU, c.mod.limits.CPU))
 	}
+	return cpu
 }
 
 // abort ends the guest from within a host function.
@@ -99,6 +108,11 @@ func (c *call) sleep(ns int64) {
 func (c *call) failure(err error) error {
 	if c.stop != nil {
 		return c.withStderr(c.stop)
+	}
+	var bug runtime.Error
+	if errors.As(err, &bug) { // of a host function or of Effects: wazero recovers and adds the stack
+		c.log.write(slog.LevelError, "a host function panicked", "error", err)
+		return fmt.Errorf("a host function panicked: %w", bug)
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = strings.TrimPrefix(text, "wasm error: ")

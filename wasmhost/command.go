@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -33,7 +34,7 @@ func (m *Module) runCommand(ctx context.Context, msg *Msg, effects Effects) Outc
 }
 
 func (m *Module) exec(ctx context.Context, c *call, inst *instance, out *replyBuffer) Outcome {
-	args := append([]string{m.settings.Name, c.msg.Channel, c.msg.ID}, m.settings.Args...)
+	args := append([]string{m.settings.Name, withoutNUL(c.msg.Channel), withoutNUL(c.msg.ID)}, m.settings.Args...)
 	config := m.config(inst, bytes.NewReader(c.msg.Content), out, args)
 	mod, err := m.host.runtime.InstantiateModule(ctx, m.compiled, c.commandEnv(config))
 	if err != nil {
@@ -56,11 +57,11 @@ func (m *Module) exec(ctx context.Context, c *call, inst *instance, out *replyBu
 func (c *call) commandEnv(config wazero.ModuleConfig) wazero.ModuleConfig {
 	for _, key := range []string{"id", "channel", "sender", "created", "attempt", "in-reply-to", "deadline-ms"} {
 		if v, ok := c.field(key); ok {
-			config = config.WithEnv("RMDS_"+envName(key), v)
+			config = config.WithEnv("RMDS_"+envName(key), withoutNUL(v))
 		}
 	}
-	for k, v := range c.msg.Headers {
-		config = config.WithEnv("RMDS_HEAD_"+envName(k), strings.ReplaceAll(v, "\x00", ""))
+	for _, k := range slices.Sorted(maps.Keys(c.msg.Headers)) {
+		config = config.WithEnv("RMDS_HEAD_"+envName(k), withoutNUL(c.msg.Headers[k]))
 	}
 	return config
 }
@@ -74,10 +75,13 @@ func envName(key string) string {
 	}, strings.ToUpper(key))
 }
 
+// withoutNUL removes what neither an argument nor a variable can have.
+func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "") }
+
 // finishReply passes on what a command wrote to stdout.
 func (c *call) finishReply(o Outcome, content []byte) Outcome {
 	if c.countSend(content, nil) != 0 {
-		return c.failed(fmt.Errorf("%w: the reply on stdout has %s bytes", ErrOverLimit, strconv.Itoa(len(content))))
+		return c.failed(fmt.Errorf("%w: the reply on stdout has %d bytes, or it is one too many", ErrOverLimit, len(content)))
 	}
 	if err := c.effects.Reply(content, c.takeHeads()); err != nil {
 		return c.failed(fmt.Errorf("reply: %w", err))

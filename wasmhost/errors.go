@@ -11,6 +11,7 @@ var (
 	ErrExport    = errors.New("export missing or of the wrong type")
 	ErrInit      = errors.New("module did not initialise")
 	ErrLimits    = errors.New("limits that no handler can run with")
+	ErrSettings  = errors.New("settings that no handler can run with")
 	ErrClosed    = errors.New("closed")
 )
 

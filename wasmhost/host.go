@@ -18,7 +18,7 @@ import (
 // Options configures a Host.
 type Options struct {
 	// CacheDir keeps compiled modules between starts of the program. Whoever can write to it can run code in this
-	// process: it is created for its owner alone. Empty keeps them in memory.
+	// process: it is created for its owner alone, and refused if others may write to it. Empty keeps them in memory.
 	CacheDir string
 	// Logger gets the lines of handlers whose settings name no other. nil discards them.
 	Logger *slog.Logger
@@ -50,7 +50,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	}
 	config = config.WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false)
 	if o.CacheDir != "" {
-		if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
+		if err := makePrivate(o.CacheDir); err != nil {
 			return nil, fmt.Errorf("compilation cache: %w", err)
 		}
 		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
@@ -66,6 +66,21 @@ func New(ctx context.Context, o Options) (*Host, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// makePrivate makes a directory for its owner alone, and refuses one that others can write to.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s can be written to by others (%v): what is in it is run as code; chmod 700 it", dir, info.Mode())
+	}
+	return nil
 }
 
 // Close frees the compiler and what is left of modules. Close the modules first: it does not wait for their calls.

@@ -62,7 +62,8 @@ var hostFuncs = []hostFunc{
 // wazeroFunc adapts f to wazero's calling convention.
 func (f hostFunc) wazeroFunc() api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
-		r := f.fn(callOf(ctx), guestMemory{callOf(ctx), mod.Memory()}, stack)
+		c := callOf(ctx)
+		r := f.fn(c, guestMemory{c, mod.Memory()}, stack)
 		if len(f.results) == 0 {
 			return
 		}

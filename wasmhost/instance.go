@@ -24,7 +24,8 @@ const (
 // instance is a module with a memory of its own. One call at a time uses it.
 type instance struct {
 	mod    api.Module
-	call   *call // the one that runs, for what WASI does on its behalf
+	handle api.Function // of a reactor
+	call   *call        // the one that runs, for what WASI does on its behalf
 	stdout *stream
 	stderr *stream
 	calls  int
@@ -77,7 +78,7 @@ func (m *Module) newInstance(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInit, c.failure(err))
 	}
-	inst.mod = mod
+	inst.mod, inst.handle = mod, mod.ExportedFunction(exportHandle)
 	if err := m.initialise(ctx, c, inst); err != nil {
 		inst.close(ctx)
 		return nil, fmt.Errorf("%w: %w", ErrInit, err)
@@ -123,7 +124,7 @@ func (m *Module) handle(ctx context.Context, inst *instance, msg *Msg, effects E
 	ctx, c := m.newCall(ctx, msg, effects)
 	inst.call = c
 	var result [1]uint64
-	err := inst.mod.ExportedFunction(exportHandle).CallWithStack(ctx, result[:])
+	err := inst.handle.CallWithStack(ctx, result[:])
 	cpu := c.watch.end()
 	inst.finish()
 	inst.calls++

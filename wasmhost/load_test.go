@@ -3,6 +3,8 @@ package wasmhost
 import (
 	"context"
 	"errors"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +129,20 @@ func TestCacheSurvivesTheHost(t *testing.T) {
 		if err := errors.Join(m.Close(context.Background()), h.Close(context.Background())); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestCacheMustBePrivate(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such permissions")
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := New(context.Background(), Options{CacheDir: dir}); err == nil {
+		h.Close(context.Background())
+		t.Error("a cache that everybody can write to was taken")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"golang.org/x/time/rate"
@@ -45,6 +46,21 @@ type Settings struct {
 	Logger *slog.Logger      // for the guest's lines; nil for the Host's
 }
 
+// check refuses what WASI could not show to a guest.
+func (s *Settings) check() error {
+	for k, v := range s.Env {
+		if k == "" || strings.ContainsAny(k, "=\x00") || strings.Contains(v, "\x00") {
+			return fmt.Errorf("%w: environment variable %q", ErrSettings, k)
+		}
+	}
+	for _, a := range append([]string{s.Name}, s.Args...) {
+		if strings.Contains(a, "\x00") {
+			return fmt.Errorf("%w: argument %q", ErrSettings, a)
+		}
+	}
+	return nil
+}
+
 // Info describes a loaded module.
 type Info struct {
 	SHA256  string // of the binary as given, hexadecimal
@@ -64,7 +80,6 @@ type Module struct {
 	logger   *slog.Logger
 	logRate  *rate.Limiter
 	info     Info
-	hasInit  bool // exports rmds_init
 	compiled wazero.CompiledModule
 	pool     pool
 }
@@ -73,6 +88,9 @@ type Module struct {
 // start is refused here. ctx bounds the start, not the compilation.
 func (h *Host) Load(ctx context.Context, wasm []byte, limits Limits, settings Settings) (*Module, error) {
 	if err := limits.check(); err != nil {
+		return nil, err
+	}
+	if err := settings.check(); err != nil {
 		return nil, err
 	}
 	if int64(len(wasm)) > limits.ModuleBytes {
@@ -94,7 +112,6 @@ func (h *Host) Load(ctx context.Context, wasm []byte, limits Limits, settings Se
 	m.logger = m.logger.With("handler", settings.Name)
 	m.logRate = rate.NewLimiter(rate.Limit(limits.LogBytes), limits.LogBytes)
 	m.info = describe(wasm, parsed, kind)
-	_, m.hasInit = functionExport(parsed, exportInit)
 	if m.compiled, err = h.compile(ctx, parsed, limits); err != nil {
 		return nil, explain(err)
 	}

@@ -24,10 +24,13 @@ func (p *pool) init(n int) {
 
 // enter waits for a slot.
 func (p *pool) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	case <-p.closed:
 		return fmt.Errorf("module: %w", ErrClosed)
 	}
@@ -123,7 +126,7 @@ func (m *Module) Close(ctx context.Context) error {
 			for range n {
 				m.pool.leave()
 			}
-			return fmt.Errorf("module %s still runs: %w", m.settings.Name, context.Cause(ctx))
+			return fmt.Errorf("module %s still runs: %w", m.settings.Name, ctx.Err())
 		}
 	}
 	m.Reset()

@@ -23,17 +23,14 @@ func newConfigInitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init [FILE]",
 		Short: "Write a configuration with every key, its default and its range",
-		Long:  "init writes a commented configuration to FILE, to node.toml without one, and to standard output for -.",
+		Long:  "init writes a commented configuration to FILE, or to standard output without one.",
 		Args:  args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file := "node.toml"
-			if len(args) > 0 {
-				file = args[0]
-			}
-			if file == "-" {
+			if len(args) == 0 {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), config.Example)
 				return err
 			}
+			file := args[0]
 			if err := writeNew(file, config.Example, force); err != nil {
 				return err
 			}

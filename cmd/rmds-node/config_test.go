@@ -35,8 +35,8 @@ func TestConfigInit(t *testing.T) {
 	if b, err := os.ReadFile(file); err != nil || string(b) != config.Example {
 		t.Errorf("the file after --force: %d bytes, %v", len(b), err)
 	}
-	if code, out, _ := cli(t, "", "config", "init", "-"); code != exitOK || out != config.Example {
-		t.Errorf("init -: %d, %d bytes", code, len(out))
+	if code, out, _ := cli(t, "", "config", "init"); code != exitOK || out != config.Example {
+		t.Errorf("init: %d, %d bytes", code, len(out))
 	}
 }
 

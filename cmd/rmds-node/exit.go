@@ -58,6 +58,7 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
+	addCompletion(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	report(errs, cmd, err)
 	return exitCode(err)
@@ -103,6 +104,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 // group makes a command that only has others below it.
 func group(cmd *cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()

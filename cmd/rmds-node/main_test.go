@@ -69,7 +69,7 @@ func TestExitCodes(t *testing.T) {
 		{"status --soket x", exitUsage, "unknown flag: --soket"},
 		{"status x", exitUsage, "1 argument given"},
 		{"version x", exitUsage, "1 argument given"},
-		{"send a b --file " + nowhere, exitFailed, "no such file"},
+		{"send a --file " + nowhere, exitFailed, "no such file"},
 		{"config check --config " + nowhere, exitConfig, "rmds-node config init"},
 		{"config check --config " + bad, exitConfig, bad + ":2:1: node.idd: unknown key; did you mean id?\n" + bad + ":4:11: delivery.observe: is the number 1"},
 		{"config print --config " + bad, exitConfig, "error: the configuration has 2 faults"},

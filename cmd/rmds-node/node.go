@@ -56,7 +56,7 @@ func configFlag(cmd *cobra.Command, file *string) {
 func loadConfig(file string) (*config.Config, error) {
 	c, err := config.Load(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: name it with --config, or write one with rmds-node config init", err)
+		err = fmt.Errorf("%w: name it with --config, or write one with rmds-node config init FILE", err)
 	}
 	if err != nil {
 		return nil, configError{err}

@@ -13,7 +13,6 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 bad configuration, 4 node not reachable.`
 		SilenceErrors: true, // execute prints them
 		SilenceUsage:  true,
 	})
-	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usagef("%s: %w", cmd.CommandPath(), err) })
 	root.AddCommand(
 		newRunCommand(),
@@ -28,11 +27,15 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 bad configuration, 4 node not reachable.`
 		newBenchReceiverCommand(),
 		newVersionCommand(),
 	)
+	return root
+}
+
+// addCompletion adds cobra's completion command, which keeps the output that root has at this moment.
+func addCompletion(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
 			group(c) // without it an unknown shell would be no error
 		}
 	}
-	return root
 }

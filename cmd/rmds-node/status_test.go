@@ -16,7 +16,7 @@ func TestPrintStatus(t *testing.T) {
 		Channels: []admin.ChannelStatus{{Name: "alarms", Role: "writer"}, {Name: "plant.temperature", Role: "both", Awake: true}},
 		Handlers: []admin.HandlerStatus{{Name: "alarm", Channels: []string{"plant.temperature"}}, {Name: "audit", Channels: []string{"plant.temperature"}}},
 		Peers: []admin.PeerStatus{
-			{Node: "hub", Online: true, State: "storage", LastHeard: now.Add(-3200 * time.Millisecond), Queued: 2, Readers: []admin.ReaderStatus{{Channel: "", Acked: 9, Queued: 1}, {Channel: "alarms", Acked: 9, Queued: 1}}},
+			{Node: "hub", Online: true, State: "storage", LastHeard: now.Add(-3200 * time.Millisecond), Queued: 2, Readers: []admin.ReaderStatus{{Acked: 9, Queued: 1}, {Channel: "alarms", Acked: 9, Queued: 1}}},
 			{Node: "ship-3", Queued: 40},
 		},
 	}

@@ -36,7 +36,7 @@ func BenchmarkCommit(b *testing.B) {
 					check(b, err)
 					if next-trimmed > 2*keep {
 						trimmed = next - keep
-						_, err := s.DeleteLog(trimmed, nil)
+						_, err := s.DeleteLog(trimmed, nil, nil)
 						check(b, err)
 					}
 				}

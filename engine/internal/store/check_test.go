@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 			b := fullBatch()
 			b.Blocks = []Block{block(3, 6, "a", "b"), block(5, 7, "a", "b")}
 			d.commit(b)
-			got(d.DeleteLog(2, nil))(t)
+			got(d.DeleteLog(2, nil, nil))(t)
 			d.sound()
 			_, err = d.writer.conn.ExecContext(background, c.damage)
 			check(t, err)

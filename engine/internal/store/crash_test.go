@@ -56,7 +56,7 @@ func commitForEver(path string) error {
 		at = n
 		fmt.Println(n)
 		if n%500 == 0 {
-			if _, err := s.DeleteLog(n/2, nil); err != nil {
+			if _, err := s.DeleteLog(n/2, nil, nil); err != nil {
 				return err
 			}
 		}

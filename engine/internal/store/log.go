@@ -1,8 +1,6 @@
 package store
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Block is a stretch of the message log, packed by the caller.
 type Block struct {

@@ -14,7 +14,7 @@ func TestSeqIsNeverReused(t *testing.T) {
 		t.Fatalf("a new database begins at seq %d", n)
 	}
 	d.commit(Batch{Blocks: []Block{block(1, 0, "a", "a", "a")}})
-	if n := got(d.DeleteLog(3, nil))(t); n != 3 {
+	if n := got(d.DeleteLog(3, nil, nil))(t); n != 3 {
 		t.Fatalf("%d deleted, want 3", n)
 	}
 	for range 2 {
@@ -82,10 +82,10 @@ func TestFirstCreatedAtOrAfter(t *testing.T) {
 	d.commit(Batch{Blocks: []Block{block(13, 1, "a")}}) // a clock that starts in 1970
 	expect(50, 11)
 	expect(51, 14)
-	got(d.DeleteLog(6, nil))(t)
+	got(d.DeleteLog(6, nil, nil))(t)
 	expect(0, 7)
 	expect(41, 11)
-	got(d.DeleteLog(14, nil))(t)
+	got(d.DeleteLog(14, nil, nil))(t)
 	expect(0, 14)
 	expect(51, 14)
 }
@@ -127,10 +127,14 @@ func TestStreamCounts(t *testing.T) {
 					if straddle.First > seq || straddle.Last <= seq {
 						t.Errorf("%s through %d: straddle %d to %d", name, seq, straddle.First, straddle.Last)
 					}
-					for j, s := range strings.Split(string(straddle.Body), ",") {
+					list := strings.Split(string(straddle.Body), ",")
+					for j, s := range list {
 						if s == name && straddle.First+int64(j) <= seq {
 							n++
 						}
+					}
+					if !slices.Contains(list[seq+1-straddle.First:], name) {
+						t.Errorf("%s through %d: the straddling block holds none above", name, seq)
 					}
 				}
 				if n != total {
@@ -171,7 +175,7 @@ func TestStreamCounts(t *testing.T) {
 	add("a @m")
 	verify()
 	for _, c := range []struct{ through, deleted int64 }{{3, 0}, {4, 4}, {9, 5}, {10, 10}, {14, 13}} { // 3, 9 and 14 lie within blocks
-		got(d.DeleteLog(c.through, nil))(t)
+		got(d.DeleteLog(c.through, nil, nil))(t)
 		deleted = c.deleted
 		verify()
 		d.reopen()
@@ -180,7 +184,7 @@ func TestStreamCounts(t *testing.T) {
 	add("b a")
 	verify()
 	deleted = int64(len(records))
-	got(d.DeleteLog(1000, nil))(t)
+	got(d.DeleteLog(1000, nil, nil))(t)
 	verify()
 	d.reopen()
 	add("a c")
@@ -191,7 +195,7 @@ func TestStreamCounts(t *testing.T) {
 func TestDeleteLogInPieces(t *testing.T) {
 	d := newDB(t)
 	check(t, d.PutMember(Member{Node: "n", Membership: 1, Channel: "a"}))
-	const blocks = 2*deleteBlocks + 10
+	const blocks = 2*DeletePiece + 10
 	var b Batch
 	for i := range int64(blocks) {
 		b.Blocks = append(b.Blocks, block(2*i+1, 0, "a", "b"))
@@ -207,15 +211,15 @@ func TestDeleteLogInPieces(t *testing.T) {
 		return nil
 	}
 	d.reopen()
-	n, err := d.DeleteLog(2*blocks-1, []Cursor{{Node: "n", Membership: 1, Acked: 2*blocks - 1, Count: blocks, Scanned: 2*blocks - 1}})
-	if !IsIO(err) || n != 4*deleteBlocks {
-		t.Errorf("%d deleted, %v; want %d and an I/O error", n, err, 4*deleteBlocks)
+	n, err := d.DeleteLog(2*blocks-1, []Cursor{{Node: "n", Membership: 1, Acked: 2*blocks - 1, Count: blocks, Scanned: 2*blocks - 1}}, nil)
+	if !IsIO(err) || n != 4*DeletePiece {
+		t.Errorf("%d deleted, %v; want %d and an I/O error", n, err, 4*DeletePiece)
 	}
 	if m := got(d.Members())(t); m[0].Acked != 2*blocks-1 {
 		t.Errorf("the cursor is at %d", m[0].Acked)
 	}
 	d.sound()
-	if n := got(d.DeleteLog(2*blocks-1, nil))(t); n != 18 {
+	if n := got(d.DeleteLog(2*blocks-1, nil, nil))(t); n != 18 {
 		t.Errorf("%d deleted, want 18: the last block holds a record above", n)
 	}
 	if l := got(d.ReadLog(0, 1<<20))(t); len(l) != 1 || l[0].First != 2*blocks-1 {
@@ -230,14 +234,14 @@ func TestDeleteLogStoresItsCursors(t *testing.T) {
 	d.commit(Batch{Blocks: []Block{block(1, 0, "a", "a")}})
 	c := []Cursor{{Node: "n", Membership: 1, Acked: 2, Count: 2, Scanned: 2}}
 	d.fault["DeleteLog.sync"] = fmt.Errorf("broken")
-	if n, err := d.DeleteLog(2, c); n != 0 || !IsIO(err) {
+	if n, err := d.DeleteLog(2, c, nil); n != 0 || !IsIO(err) {
 		t.Fatalf("%d, %v", n, err)
 	}
 	clear(d.fault)
 	if m, l := got(d.Members())(t), got(d.ReadLog(0, 100))(t); m[0].Acked != 0 || len(l) != 1 {
 		t.Errorf("a failed deletion left cursor %d and %d blocks", m[0].Acked, len(l))
 	}
-	if n := got(d.DeleteLog(0, c))(t); n != 0 {
+	if n := got(d.DeleteLog(0, c, nil))(t); n != 0 {
 		t.Errorf("%d deleted, want none", n)
 	}
 	if m := got(d.Members())(t); m[0].Acked != 2 {

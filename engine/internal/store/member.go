@@ -9,7 +9,7 @@ type Member struct {
 	JoinedAt              int64  // by the reader's clock, unix ns
 	StartSeq              int64  // decided once (P23)
 	Acked, Count, Scanned int64  // the cursor
-	LastHeard             int64  // unix ns
+	Silence               int64  // ns that this node was up and connected and did not hear of the reader (P25)
 	StoreID               uint64 // of the reader's database when it was last heard
 	Ended                 bool
 	EndReason             string
@@ -36,10 +36,10 @@ type Skip struct {
 
 // Members returns all members, those that have ended included.
 func (s *Store) Members() ([]Member, error) {
-	return list(s, "Members", `SELECT node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, last_heard, store_id, ended,
+	return list(s, "Members", `SELECT node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, silence, store_id, ended,
 		ended_reason FROM member ORDER BY node, channel`, nil, func(scan func(...any) error, m *Member) error {
 		var membership, storeID int64
-		err := scan(&m.Node, &membership, &m.Channel, &m.Domain, &m.JoinedAt, &m.StartSeq, &m.Acked, &m.Count, &m.Scanned, &m.LastHeard,
+		err := scan(&m.Node, &membership, &m.Channel, &m.Domain, &m.JoinedAt, &m.StartSeq, &m.Acked, &m.Count, &m.Scanned, &m.Silence,
 			&storeID, &m.Ended, &m.EndReason)
 		m.Membership, m.StoreID = uint64(membership), uint64(storeID)
 		return err
@@ -48,12 +48,14 @@ func (s *Store) Members() ([]Member, error) {
 
 // PutMember stores a member, in place of what was stored of that membership.
 func (s *Store) PutMember(m Member) error {
-	return s.write("PutMember", func(t *tx) error {
-		_, err := t.run(`INSERT OR REPLACE INTO member (node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, last_heard,
-			store_id, ended, ended_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Node, int64(m.Membership), m.Channel, m.Domain,
-			m.JoinedAt, m.StartSeq, m.Acked, m.Count, m.Scanned, m.LastHeard, int64(m.StoreID), m.Ended, m.EndReason)
-		return err
-	})
+	return s.write("PutMember", func(t *tx) error { return t.putMember(m) })
+}
+
+func (t *tx) putMember(m Member) error {
+	_, err := t.run(`INSERT OR REPLACE INTO member (node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, silence,
+		store_id, ended, ended_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Node, int64(m.Membership), m.Channel, m.Domain,
+		m.JoinedAt, m.StartSeq, m.Acked, m.Count, m.Scanned, m.Silence, int64(m.StoreID), m.Ended, m.EndReason)
+	return err
 }
 
 // EndMember marks a membership as ended, with the reason, and forgets its skips. What is not known is not an error.

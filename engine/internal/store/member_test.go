@@ -42,10 +42,11 @@ func TestMemberships(t *testing.T) {
 	}
 }
 
+// A cursor is what the reader states, also when it goes back (P3); a skip stays until the cursor has passed it (P27).
 func TestMembers(t *testing.T) {
 	d := newDB(t)
 	huge := uint64(1<<63 + 3)
-	m := Member{Node: "n", Membership: huge, Channel: "a", Domain: "s", JoinedAt: 5, StartSeq: 1, LastHeard: 7, StoreID: huge}
+	m := Member{Node: "n", Membership: huge, Channel: "a", Domain: "s", JoinedAt: 5, StartSeq: 1, Silence: 7, StoreID: huge}
 	check(t, d.PutMember(m))
 	d.commit(Batch{Blocks: []Block{block(1, 0, "a", "a", "a", "a")}, Skips: []Skip{{Node: "n", Membership: huge, Prev: 0, To: 1, Reason: "ttl", Count: 1},
 		{Node: "n", Membership: huge, Prev: 2, To: 3, Reason: "purge", Count: 1}}})

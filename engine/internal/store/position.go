@@ -68,20 +68,27 @@ func scanPosition(scan func(...any) error, p *Position) error {
 	return err
 }
 
-// advance moves one position, or fails with *StaleError.
+// advance moves one position, or fails with *StaleError. The position in the newest run, if there is one, is the position:
+// one conditional update finds out and moves it. In all other cases the rows are looked at together.
 func (t *tx) advance(index int, a *Advance, now time.Time) error {
+	var current uint64
+	if n := len(a.Lineage); n > 0 {
+		current = a.Lineage[n-1].Run
+	}
 	for i := range a.Segments {
 		seg := &a.Segments[i]
 		if end, ok := runEnd(a.Lineage, seg.Run); !ok || seg.Seq > end || seg.Seq <= seg.Prev {
 			return fmt.Errorf("advance %d: seq %d to %d in run %016x is outside the lineage", index, seg.Prev, seg.Seq, seg.Run)
 		}
-		moved, err := t.run(`UPDATE position SET seq = ?, updated_at = ? WHERE sender = ? AND membership = ? AND run = ? AND seq = ?`,
-			seg.Seq, now.UnixNano(), a.Sender, int64(a.Membership), int64(seg.Run), seg.Prev)
-		if err != nil {
-			return err
-		}
-		if moved == 1 {
-			continue
+		if seg.Run == current {
+			moved, err := t.run(`UPDATE position SET seq = ?, updated_at = ? WHERE sender = ? AND membership = ? AND run = ? AND seq = ?`,
+				seg.Seq, now.UnixNano(), a.Sender, int64(a.Membership), int64(seg.Run), seg.Prev)
+			if err != nil {
+				return err
+			}
+			if moved == 1 {
+				continue
+			}
 		}
 		rows, err := t.positions(a.Sender, a.Membership)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 )
 
+// A position belongs to a run and a membership; a run counts up to where the next began (P1, P2).
 func TestResolve(t *testing.T) {
 	rows := []Position{{1, 10, 50}, {1, 20, 70}, {2, 10, 5}, {1, 99, 1000}}
 	for _, c := range []struct {
@@ -31,7 +32,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// Each step is one advance; want is the position after it. stale: it must be refused with that position.
+// A position moves only from where it stands (P4), old runs keep theirs (P5), and a restored sender's new messages are
+// told from those of the image that was lost (P1). Each step is one advance; want is the position after it. stale: it must be refused with that position.
 func TestAdvance(t *testing.T) {
 	const r1, r2, r3 = 1<<63 + 1, 2, 3
 	type step struct {
@@ -66,6 +68,7 @@ func TestAdvance(t *testing.T) {
 			{"the first run", one, false, []Segment{{r1, 0, 8}}, 8, false},
 			{"both at once", two, false, []Segment{{r1, 8, 10}, {r2, 10, 12}}, 12, false},
 			{"the second run", two, false, []Segment{{r2, 12, 13}}, 13, false},
+			{"the first is over, though its row still matches", []Run{{r1, 1}, {r2, 12}}, false, []Segment{{r1, 10, 11}}, 13, true},
 		}},
 		{"a new run starts above", []step{
 			{"the first run", one, false, []Segment{{r1, 0, 8}}, 8, false},

@@ -76,7 +76,7 @@ CREATE TABLE member (
 	acked        INTEGER NOT NULL,
 	count        INTEGER NOT NULL,
 	scanned      INTEGER NOT NULL,
-	last_heard   INTEGER NOT NULL,
+	silence   INTEGER NOT NULL,
 	store_id     INTEGER NOT NULL,
 	ended        INTEGER NOT NULL,
 	ended_reason TEXT NOT NULL,
@@ -162,7 +162,7 @@ const (
 
 // create fills an empty database.
 func create(t *tx) error {
-	if _, err := t.exec(schema); err != nil {
+	if _, err := t.exec(schema + managementSchema); err != nil {
 		return err
 	}
 	for _, m := range []struct {

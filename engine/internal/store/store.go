@@ -22,6 +22,7 @@ type Store struct {
 	mu     sync.Mutex // held by a writing method, and by Close
 	writer writer     // guarded by mu
 	tip    tip        // guarded by mu
+	closed bool       // guarded by mu
 
 	reader reader
 
@@ -31,10 +32,10 @@ type Store struct {
 
 // Options are for tests; the zero value is what a node runs with.
 type Options struct {
-	// Hook is called with the name of each method before it does anything, and for methods that write twice more: with
-	// ".sync" appended before the transaction is committed, with ".landed" appended after. An error is returned by the
-	// method as an I/O error (IsIO). At "" and ".sync" nothing has been applied; at ".landed" everything has, as after an
-	// fsync that failed too late. nil: no hook.
+	// Hook injects faults. It is called with a method's name ("Commit") before it does anything; for each transaction that
+	// writes also with "Commit.sync" before COMMIT, and with "Commit.landed" after. The method returns the hook's error as
+	// an I/O error (IsIO). In the first two cases nothing was applied. In the third all of it was, and the caller does not
+	// know: an fsync that failed after its bytes had reached the disk. nil: no faults.
 	Hook func(op string) error
 	// Sync is the value of PRAGMA synchronous: "" is FULL. OFF spares the disk where a test is about something else.
 	Sync string
@@ -210,29 +211,31 @@ func (w *writer) pragma(name string) (value string, err error) {
 	return value, err
 }
 
-// Close closes the database and gives up the lock. What the WAL holds goes into the database file. It waits for a
-// method that writes; the caller sees to it that none reads.
+// Close closes the database and gives up the lock. What the WAL holds goes into the database file. It waits for methods
+// that write, and those that come later fail; the caller sees to it that none reads. A second Close does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
 	var errs []error
 	if s.reader.db != nil {
 		errs = append(errs, s.reader.db.Close())
 	}
+	for _, st := range s.writer.stmts {
+		errs = append(errs, st.Close())
+	}
+	clear(s.writer.stmts)
 	if s.writer.conn != nil {
-		for _, st := range s.writer.stmts {
-			errs = append(errs, st.Close())
-		}
-		clear(s.writer.stmts)
 		errs = append(errs, s.writer.conn.Close())
-		s.writer.conn = nil
 	}
 	if s.writer.db != nil {
 		errs = append(errs, s.writer.db.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
-		s.lock = nil
 	}
 	return wrap("close", errors.Join(errs...))
 }

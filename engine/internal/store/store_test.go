@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -265,5 +266,96 @@ func TestDiskUsageAndCheckpoint(t *testing.T) {
 	}
 	if fi := got(os.Stat(d.path))(t); fi.Size() < 1<<20 {
 		t.Errorf("the database has %d bytes after a checkpoint", fi.Size())
+	}
+}
+
+func TestClosed(t *testing.T) {
+	d := newDB(t)
+	check(t, d.Close())
+	check(t, d.Close())
+	if _, err := d.Commit(&Batch{Now: testNow}); err == nil || IsIO(err) {
+		t.Errorf("Commit: %v, want an error that is not the disk's", err)
+	}
+	if _, err := d.NextSeq(); err == nil {
+		t.Error("NextSeq: no error")
+	}
+}
+
+// A full disk refuses a commit, nothing of it stays, and all goes on when there is room.
+func TestDiskFull(t *testing.T) {
+	d := newDB(t)
+	limit := func(pages string) {
+		t.Helper()
+		_, err := d.writer.conn.ExecContext(background, "PRAGMA max_page_count = "+pages)
+		check(t, err)
+	}
+	limit(got(d.writer.pragma("page_count"))(t))
+	b := block(1, 0, "a")
+	b.Body = make([]byte, 1<<20)
+	batch := Batch{Now: testNow, KV: []KVWrite{{Store: "h", Key: "k", Value: []byte("v")}}, Blocks: []Block{b}}
+	if _, err := d.Commit(&batch); !errors.Is(err, ErrFull) || !IsIO(err) {
+		t.Fatalf("Commit: %v, want ErrFull", err)
+	}
+	if _, found, err := d.KVGet("h", "k"); err != nil || found {
+		t.Errorf("half of it stayed: %v, %v", found, err)
+	}
+	check(t, d.CleanStop()) // what needs no room still works
+	limit("1000000")
+	d.commit(batch)
+	d.sound()
+}
+
+// No query's cost grows with the log, the dead letters or the stores: what the methods ran is explained, and must not
+// scan a table that grows, unless it stops at the first row.
+func TestNoScans(t *testing.T) {
+	d := newDB(t)
+	check(t, d.PutMember(Member{Node: "n", Membership: 1, Channel: "a"}))
+	d.commit(fullBatch())
+	d.reopen()
+	_, _, err := d.StartRun(1, testNow)
+	check(t, err)
+	d.commit(Batch{Blocks: []Block{block(5, 0, "a", "b")}, DeadRemove: []int64{1},
+		Advances: []Advance{{Sender: "s", Lineage: []Run{{9, 1}}, Membership: 7, Segments: []Segment{{9, 4, 5}}}}})
+	got(d.FirstCreatedAtOrAfter(6))(t)
+	got(d.ReadLog(1, 100))(t)
+	got(d.Streams())(t)
+	_, _, err = d.StreamCountThrough("a", "", 5)
+	check(t, err)
+	got(d.DeleteLog(4, []Cursor{{Node: "n", Membership: 1}}, nil))(t)
+	got(d.AttemptCount(AttemptKey{}))(t)
+	got(d.DeadList(0, 1))(t)
+	got(d.DeadCount())(t)
+	got(d.Events(0, 1))(t)
+	got(d.Skips("n", 1))(t)
+	got(d.Positions("s"))(t)
+	_, _, err = d.KVNext("h", "")
+	check(t, err)
+	got(d.KVList("h", "", 1))(t)
+
+	queries := slices.Concat(slices.Collect(maps.Keys(d.writer.stmts)), slices.Collect(maps.Keys(d.reader.stmts)))
+	for _, query := range queries {
+		args := make([]any, strings.Count(query, "?"))
+		if strings.Contains(query, "?1") {
+			args = args[:1]
+		}
+		rows, err := d.writer.conn.QueryContext(background, "EXPLAIN QUERY PLAN "+query, args...)
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			check(t, rows.Scan(&id, &parent, &unused, &step))
+			table, scan := strings.CutPrefix(step, "SCAN ")
+			table, _, _ = strings.Cut(table, " ")
+			if scan && slices.Contains([]string{"block", "part", "position", "kv", "attempt", "dead", "event", "skip"}, table) && !strings.HasSuffix(query, "LIMIT 1") ||
+				strings.Contains(step, "TEMP B-TREE") && !strings.Contains(query, "FROM stream") {
+				t.Errorf("%s: %s", query, step)
+			}
+		}
+		check(t, rows.Close())
+	}
+	if len(queries) < 30 {
+		t.Errorf("only %d queries were explained", len(queries))
 	}
 }

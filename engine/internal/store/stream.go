@@ -107,19 +107,23 @@ func (s *Store) StreamCountThrough(channel, to string, seq int64) (count int64, 
 	return count, straddle, nil
 }
 
-// deleteBlocks is how many blocks one transaction of DeleteLog deletes: some milliseconds of work, so that commits in
+// DeletePiece is how many blocks one transaction of DeleteLog deletes: some milliseconds of work, so that commits in
 // between do not wait long.
-const deleteBlocks = 256
+const DeletePiece = 256
 
 // DeleteLog deletes the blocks whose records are all at or below through, and returns how many records that were. The
 // cursors are those that the decision relied on; they are stored with the first deletion, or alone if there is nothing
-// to delete, so that no crash leaves a cursor behind the log (P28). Long stretches are deleted piece by piece: after an
-// error some of it may be gone, which the count says.
-func (s *Store) DeleteLog(through int64, cursors []Cursor) (deleted int64, err error) {
+// to delete, so that no crash leaves a cursor behind the log (P28). With them go dead letters of what nobody has read
+// (P26), which must be of the first DeletePiece blocks. Longer stretches are deleted piece by piece: after an error some
+// of it may be gone, which the count says.
+func (s *Store) DeleteLog(through int64, cursors []Cursor, dead []Dead) (deleted int64, err error) {
 	for more := true; more; {
 		var n int64
 		err = s.write("DeleteLog", func(t *tx) error {
 			if err := t.setCursors(cursors); err != nil {
+				return err
+			}
+			if _, err := t.addDead(dead); err != nil {
 				return err
 			}
 			n, more, err = t.deleteLog(through)
@@ -129,7 +133,7 @@ func (s *Store) DeleteLog(through int64, cursors []Cursor) (deleted int64, err e
 			return deleted, err
 		}
 		deleted += n
-		cursors = nil
+		cursors, dead = nil, nil
 	}
 	return deleted, nil
 }
@@ -137,7 +141,7 @@ func (s *Store) DeleteLog(through int64, cursors []Cursor) (deleted int64, err e
 func (t *tx) deleteLog(through int64) (deleted int64, more bool, err error) {
 	var upto, blocks int64
 	if _, err = t.row(`SELECT coalesce(max(last), 0), count(*), coalesce(sum(count), 0)
-		FROM (SELECT last, count FROM block WHERE last <= ? ORDER BY last LIMIT ?)`, []any{through, deleteBlocks}, &upto, &blocks, &deleted); err != nil {
+		FROM (SELECT last, count FROM block WHERE last <= ? ORDER BY last LIMIT ?)`, []any{through, DeletePiece}, &upto, &blocks, &deleted); err != nil {
 		return 0, false, err
 	}
 	if blocks == 0 {
@@ -161,5 +165,22 @@ func (t *tx) deleteLog(through int64) (deleted int64, more bool, err error) {
 			return 0, false, err
 		}
 	}
-	return deleted, blocks == deleteBlocks, nil
+	return deleted, blocks == DeletePiece, nil
+}
+
+// OldestRecords returns the seq of the oldest record that the log holds of each stream. Its cost is that of the number
+// of streams.
+func (s *Store) OldestRecords() (oldest map[[2]string]int64, err error) {
+	oldest = map[[2]string]int64{}
+	err = s.read("OldestRecords", func(q *snapshot) error {
+		return q.rows(`SELECT channel, node, (SELECT first FROM part WHERE part.stream = stream.id ORDER BY block LIMIT 1) FROM stream
+			WHERE EXISTS (SELECT 1 FROM part WHERE part.stream = stream.id)`, nil, func(scan func(...any) error) (bool, error) {
+			var k [2]string
+			var first int64
+			err := scan(&k[0], &k[1], &first)
+			oldest[k] = first
+			return true, err
+		})
+	})
+	return oldest, err
 }

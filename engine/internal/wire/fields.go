@@ -200,6 +200,7 @@ func (f *Presence) appendFields(b []byte) []byte {
 	b = appendString(b, f.State)
 	b = appendList(b, f.Reads, appendOneString)
 	b = appendList(b, f.Writes, appendOneString)
+	b = appendID(appendID(b, f.Nonce), f.Kicks)
 	b = appendBool(b, f.Member != nil)
 	if f.Member != nil {
 		b = appendMember(b, f.Member)
@@ -217,6 +218,7 @@ func (f *Presence) readFields(r *reader) {
 	f.State = r.string()
 	f.Reads = readList(r, 1, readOneString)
 	f.Writes = readList(r, 1, readOneString)
+	f.Nonce, f.Kicks = r.id(), r.id()
 	if r.bool() {
 		f.Member = new(Member)
 		readMember(r, f.Member)

@@ -1,6 +1,7 @@
 package wire
 
-// Frame is one message on the bus. The implementations are pointers to the structs of this file.
+// Frame is one message on the bus. The implementations are pointers to the structs of this file
+// and of management.go.
 type Frame interface {
 	kind() byte
 	appendFields(b []byte) []byte
@@ -168,6 +169,8 @@ type Presence struct {
 	Leaving       bool   // it is shutting down
 	State         string
 	Reads, Writes []string // channels
+	Nonce         uint64   // that the next management command to it must carry
+	Kicks         uint64   // KickDigest of its kick list
 	Member        *Member  // on keepalive.<node>.<channel>; else nil
 }
 
@@ -211,5 +214,5 @@ func newFrame(kind byte) Frame {
 	case kindDiscover:
 		return new(Discover)
 	}
-	return nil
+	return newManagementFrame(kind)
 }

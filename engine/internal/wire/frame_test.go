@@ -17,6 +17,7 @@ var linkID = wire.LinkID{Run: 0x1122334455667788, Number: 300, Nonce: 0x99aabbcc
 // frames returns one of every type with every field set, and the zero value of each.
 func frames() []wire.Frame {
 	member := wire.Member{Channel: "temp", ID: 7, Domain: "c:temp", Start: wire.StartNew, JoinedAt: -5, Dormant: true, HasPos: true, Pos: 41}
+	kick := wire.Kick{Node: "till-7", Channel: "temp", Lifted: true, Stamp: 1_700_000_000_000_000_000, By: "desk", Key: "UABC", Signature: []byte{1, 2, 3}}
 	return []wire.Frame{
 		&wire.Open{ID: linkID, Domain: "s", StoreID: math.MaxUint64, Lineage: []wire.RunStart{{1, 1}, {2, 500}}, Now: 1_700_000_000_000_000_000, LastSeq: 700},
 		&wire.Accept{ID: linkID, Domain: "a", StoreID: 3, Run: 4, Version: 5, Now: 6, MaxMessage: 8 << 20, Credit: 9 << 20, Members: []wire.Member{member, {ID: 8}}},
@@ -27,8 +28,13 @@ func frames() []wire.Frame {
 		&wire.Busy{ID: linkID, Domain: "s"},
 		&wire.Reset{ID: linkID, Domain: "s", Reason: "membership changed"},
 		&wire.Refuse{ID: linkID, Domain: "s", Reason: "identity conflict"},
-		&wire.Presence{Node: "till-7", StoreID: 1, Run: 2, Version: 3, Now: 4, Leaving: true, State: "ok", Reads: []string{"a", "b"}, Writes: []string{"c"}, Member: &member},
+		&wire.Presence{Node: "till-7", StoreID: 1, Run: 2, Version: 3, Now: 4, Leaving: true, State: "ok", Reads: []string{"a", "b"}, Writes: []string{"c"}, Nonce: 5, Kicks: 6, Member: &member},
 		&wire.Discover{Channels: []string{"temp", ""}},
+		&wire.Command{ID: 1, Target: 2, Nonce: 3, Action: wire.ActionKick, Kicks: []wire.Kick{kick, {}}, Key: "UABC", Signature: []byte{9, 8}},
+		&wire.Answer{Command: 1, Outcome: wire.OutcomeStale, Text: "nonce", Count: -4, StoreID: 5, Nonce: 6},
+		&wire.KickAsk{Digest: math.MaxUint64},
+		&wire.KickList{Kicks: []wire.Kick{kick}},
+		&wire.Command{}, &wire.Answer{}, &wire.KickAsk{}, &wire.KickList{},
 		&wire.Open{}, &wire.Accept{}, &wire.Data{}, &wire.Skip{}, &wire.Probe{}, &wire.Ack{}, &wire.Busy{}, &wire.Reset{}, &wire.Refuse{}, &wire.Presence{}, &wire.Discover{},
 	}
 }

@@ -28,11 +28,17 @@ var (
 		"probe": &wire.Probe{ID: goldenID, Domain: "s", Frame: 2, Confirmed: 1},
 		"ack": &wire.Ack{ID: goldenID, Domain: "s", Received: 2, Processed: 3, Limit: 9<<20 + 219,
 			Negatives: []wire.Negative{{N: 1, Run: 0x1122334455667788, Seq: 42, Channel: "temp", Outcome: "rejected", Reason: "no"}}},
-		"busy":     &wire.Busy{ID: goldenOpenID, Domain: "c:temp"},
-		"reset":    &wire.Reset{ID: goldenID, Domain: "s", Reason: "leave"},
-		"refuse":   &wire.Refuse{ID: goldenOpenID, Domain: "a", Reason: "twin"},
-		"presence": &wire.Presence{Node: "till-7", StoreID: 0x52, Run: 0x99, Version: 2, Now: -1, State: "ok", Reads: []string{"temp"}, Writes: []string{"log"}, Member: &goldenMember},
+		"busy":   &wire.Busy{ID: goldenOpenID, Domain: "c:temp"},
+		"reset":  &wire.Reset{ID: goldenID, Domain: "s", Reason: "leave"},
+		"refuse": &wire.Refuse{ID: goldenOpenID, Domain: "a", Reason: "twin"},
+		"presence": &wire.Presence{Node: "till-7", StoreID: 0x52, Run: 0x99, Version: 2, Now: -1, State: "ok", Reads: []string{"temp"}, Writes: []string{"log"},
+			Nonce: 0x0E, Kicks: 0x0F, Member: &goldenMember},
 		"discover": &wire.Discover{Channels: []string{"temp"}},
+		"command": &wire.Command{ID: 0x0C, Target: 0x52, Nonce: 0x0E, Action: wire.ActionKick, Key: "UDESK", Signature: []byte{1, 2},
+			Kicks: []wire.Kick{{Node: "till-9", Channel: "temp", Stamp: 1000, By: "desk", Key: "UDESK", Signature: []byte{3, 4}}}},
+		"answer":   &wire.Answer{Command: 0x0C, Outcome: wire.OutcomeDone, Count: 1, StoreID: 0x52, Nonce: 0x10},
+		"kickask":  &wire.KickAsk{Digest: 0x0F},
+		"kicklist": &wire.KickList{Kicks: []wire.Kick{{Node: "till-9", Channel: "*", Lifted: true, Stamp: 1001, By: "desk"}}},
 	}
 
 	goldenBlock = []wire.Record{

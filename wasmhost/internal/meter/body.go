@@ -8,8 +8,8 @@ func (w *rewriter) function(r *reader, t FuncType) []byte {
 	for range groups {
 		locals += uint64(r.u32())
 		r.valType()
-		if locals > maxFunctionLocals {
-			r.failOver("a function of more than %d locals", maxFunctionLocals)
+		if locals > MaxFunctionLocals {
+			r.failOver("a function of more than %d locals", MaxFunctionLocals)
 		}
 		if r.err != nil {
 			return nil
@@ -61,16 +61,13 @@ func (f *body) instruction(r *reader) {
 	f.cost++
 	f.total++
 	switch op {
-	case opLoop:
-		f.bound = true
+	case opBlock, opLoop, opIf:
 		r.skip(immBlock)
 		f.out = append(f.out, r.b[start:r.pos]...)
-		f.frames = append(f.frames, frame{})
-		f.due = true
-	case opBlock, opIf:
-		r.skip(immBlock)
+		f.open(r, op)
+	case opBr, opBrIf, opBrTable:
+		f.branch(r, op)
 		f.out = append(f.out, r.b[start:r.pos]...)
-		f.frames = append(f.frames, frame{})
 	case opElse:
 		f.out = append(f.out, op)
 		f.due = f.due || f.frames[len(f.frames)-1].charged
@@ -106,6 +103,41 @@ func (f *body) instruction(r *reader) {
 	default:
 		r.skip(immediates[op])
 		f.out = append(f.out, r.b[start:r.pos]...)
+	}
+}
+
+// open enters a block.
+func (f *body) open(r *reader, op byte) {
+	if len(f.frames) == MaxDepth {
+		r.failOver("blocks nested more than %d deep", MaxDepth)
+	}
+	f.frames = append(f.frames, frame{})
+	if op == opLoop {
+		f.bound = true
+		f.due = true
+	}
+	if op == opIf {
+		f.countBranches(r, 1)
+	}
+}
+
+// branch reads the operands of a branch.
+func (f *body) branch(r *reader, op byte) {
+	if op != opBrTable {
+		r.u32()
+		f.countBranches(r, 1)
+		return
+	}
+	n := r.count()
+	for range n + 1 {
+		r.u32()
+	}
+	f.countBranches(r, n+1)
+}
+
+func (f *body) countBranches(r *reader, n int) {
+	if f.branches += n; f.branches > MaxBranches {
+		r.failOver("a function of more than %d branches", MaxBranches)
 	}
 }
 

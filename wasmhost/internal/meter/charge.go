@@ -29,13 +29,12 @@ type body struct {
 	temped bool // the temporary local is used
 	bound  bool // has loops, calls or instructions with a charge of their own
 	total  int
+	// What the compiler's time grows with the square of.
+	branches int
 }
 
 // frame is an open block, loop, if or the function itself.
 type frame struct{ charged bool }
-
-// amountSize is the fixed length of a charge's amount: a two-byte LEB128 number below 1<<13.
-const amountSize = 2
 
 // charge appends a charge whose amount is known later.
 func (f *body) charge() {

@@ -338,8 +338,8 @@ func (w *rewriter) codeSection(r *reader) []byte {
 	b = appendU32(b, uint32(n+added))
 	for i := range n {
 		size := r.u32()
-		if size > maxBody {
-			r.failOver("a function of %d bytes, at most %d", size, maxBody)
+		if size > MaxFunctionBytes {
+			r.failOver("a function of %d bytes, at most %d", size, MaxFunctionBytes)
 		}
 		body := r.take(size)
 		if r.err != nil {

@@ -3,7 +3,6 @@ package meter
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -197,146 +196,50 @@ func TestGoModuleComputesTheSame(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	over := bytes.Repeat([]byte{1, 0xff, 0xff, 0xff, 0xff, 0x0f, typeI32}, 2)
-	for name, tc := range map[string]struct {
-		wasm []byte
-		err  error
-		text string
-	}{
-		"empty":           {nil, ErrNotWasm, ""},
-		"text":            {[]byte("(module)"), ErrNotWasm, ""},
-		"component":       {[]byte("\x00asm\x0d\x00\x01\x00"), ErrComponent, ""},
-		"other version":   {[]byte("\x00asm\x02\x00\x00\x00"), ErrNotWasm, "02 00 00 00"},
-		"memory":          {wat.Must(`(module (memory 1025))`), ErrTooMuch, "67174400"},
-		"table":           {wat.Must(`(module (table 65537 funcref))`), ErrTooMuch, "65536"},
-		"tables":          {wat.Must(`(module (table 40000 funcref) (table 40000 funcref))`), ErrTooMuch, ""},
-		"memory import":   {wat.Must(`(module (import "env" "m" (memory 1)))`), nil, "imports the memory env.m"},
-		"global import":   {wat.Must(`(module (import "env" "g" (global i32)))`), nil, "imports the global env.g"},
-		"fuel read":       {wat.Must(`(module (global i32 (i32.const 0)) (func global.get 1 drop))`), nil, "global"},
-		"fuel written":    {wat.Must(`(module (func i64.const 9 global.set 0))`), nil, "global"},
-		"fuel exported":   {[]byte("\x00asm\x01\x00\x00\x00\x07\x05\x01\x01f\x03\x00"), nil, "global 0"},
-		"no function":     {wat.Must(`(module (func call 7))`), nil, "function 7"},
-		"refill by index": {wat.Must(`(module (func call 1))`), nil, "function 1"},
-		"tail call":       {wat.Must(`(module (func $f bytes 1200))`), nil, "not part of WebAssembly 2.0"},
-		"long misc":       {wat.Must(`(module (memory 1) (func i32.const 0 i32.const 0 i32.const 0 bytes fc8b0000))`), nil, "0xfc"},
-		"locals":          {codeModule(append(over, opEnd)), ErrTooMuch, "locals"},
-		"after the end":   {codeModule([]byte{0, opEnd, opEnd}), nil, "after the end"},
-		"no end":          {codeModule([]byte{0, 1}), nil, "unexpected end"},
-		"section order":   {[]byte("\x00asm\x01\x00\x00\x00\x03\x01\x00\x01\x01\x00"), nil, "out of order"},
-		"section length":  {[]byte("\x00asm\x01\x00\x00\x00\x01\x09\x00"), nil, "unexpected end"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m, err := Parse(tc.wasm)
-			if err == nil {
-				_, err = m.Instrument(testConfig)
-			}
-			if err == nil || tc.err != nil && !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.text) {
-				t.Errorf("error is %v, want %v with %q", err, tc.err, tc.text)
-			}
+// TestEveryPathIsPaidFor runs programs that count their own instructions and compares with the fuel they used.
+func TestEveryPathIsPaidFor(t *testing.T) {
+	rt := newRuntime(t, 1<<60)
+	t.Run("else past a charge", func(t *testing.T) {
+		checkPaid(t, rt, strings.Repeat("i32.const 0 if loop end nop else "+counted(400)+" end ", 10))
+	})
+	t.Run("end past a charge", func(t *testing.T) {
+		checkPaid(t, rt, strings.Repeat("block i32.const 1 br_if 0 loop end nop end "+counted(400), 10))
+	})
+	t.Run("a long stretch", func(t *testing.T) { checkPaid(t, rt, counted(10_000)) })
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			g := &generator{rand: rand.New(rand.NewPCG(seed, 1))}
+			fmt.Fprintf(&g.b, " i32.const %d global.set $state i32.const 400 global.set $left ", seed*7919+1)
+			g.sequence(0)
+			checkPaid(t, rt, g.b.String())
 		})
 	}
 }
 
-// codeModule is a module of one function () -> () with the given body.
-func codeModule(body []byte) []byte {
-	b := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00")
-	code := append(appendU32([]byte{1}, uint32(len(body))), body...)
-	return append(appendU32(append(b, secCode), uint32(len(code))), code...)
-}
-
-// TestImmediates finds out, for every opcode, how many operand bytes wazero reads, and checks that this decoder reads the
-// same. After unreachable any operands on the stack are right.
-func TestImmediates(t *testing.T) {
-	rt := newRuntime(t, 100)
-	compile := func(code ...byte) error {
-		c, err := rt.CompileModule(context.Background(), immediateModule(code))
-		if err == nil {
-			c.Close(context.Background())
-		}
-		return err
-	}
-	const none = 0xff // no opcode: the number of operands is right when wazero complains about this byte after them
-	var ops [][]byte
-	for op := range 0x100 {
-		switch op {
-		case opBlock, opLoop, opIf, opElse, opEnd, opMisc, opVector, opBrTable, opSelectTyped, none:
-		default:
-			ops = append(ops, []byte{byte(op)})
+func checkPaid(t *testing.T, rt wazero.Runtime, body string) {
+	t.Helper()
+	source := `(module (global (export "ran") (mut i64) (i64.const 0))
+		(global $state (mut i32) (i32.const 1)) (global $left (mut i32) (i32.const 0))
+		(func (export "warm") loop end) (func (export "main") ` + body + `))`
+	mod := start(t, rt, exportFuel(t, instrument(t, wat.Must(source), testConfig)))
+	defer mod.Close(context.Background())
+	fuel := func() int64 { return int64(mod.ExportedGlobal("fuel").Get()) }
+	var before int64
+	for _, fn := range []string{"warm", "main"} { // the first charge of all is lost in the first refill
+		before = fuel()
+		if _, err := mod.ExportedFunction(fn).Call(context.Background()); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for sub := range uint32(18) {
-		ops = append(ops, appendU32([]byte{opMisc}, sub))
-	}
-	for sub := range uint32(256) {
-		ops = append(ops, appendU32([]byte{opVector}, sub))
-	}
-	known := 0
-	for _, op := range ops {
-		for n := range 19 {
-			code := append(append([]byte{0x00}, op...), make([]byte, n)...)
-			if op[0] == opRefNull && n == 1 {
-				code[2] = typeFuncref
-			}
-			if err := compile(append(code, none, opEnd)...); !strings.Contains(err.Error(), "invalid instruction 0xff") {
-				continue
-			}
-			known++
-			r := &reader{b: code[1:]}
-			f := &body{rewriter: &rewriter{Module: &Module{defined: []uint32{0}}, fuel: 1}, frames: []frame{{}}}
-			f.instruction(r)
-			if r.err != nil || !r.done() {
-				t.Errorf("opcode % x with %d operand bytes: %d of them read, %v", op, n, r.pos-len(op), r.err)
-			}
-			break
-		}
-	}
-	if known < 400 {
-		t.Errorf("only %d opcodes compile: the test does not test", known)
+	ran, used := int64(mod.ExportedGlobal("ran").Get()), before-fuel()
+	if used < ran {
+		t.Errorf("%d instructions ran for %d fuel", ran, used)
 	}
 }
 
-// immediateModule has one of everything that an operand 0 can name.
-func immediateModule(code []byte) []byte {
-	m := wat.Must(`(module (memory 1) (table 1 funcref) (global (mut i32) (i32.const 0)) (elem func 0) (data "x")
-		(func (param i32) (local i32) memory.size drop i32.const 0 i32.const 0 i32.const 0 memory.init 0))`)
-	i := bytes.LastIndex(m, []byte{opMisc, miscMemoryInit, 0, 0, opEnd}) // the function's body ends here
-	body := append([]byte{1, 1, typeI32}, code...)
-	fn := append(appendU32([]byte{1}, uint32(len(body))), body...)
-	head := bytes.LastIndex(m[:i], []byte{1, 1, typeI32}) - 3 // section number, its size, the vector's length
-	for m[head] != secCode {
-		head--
-	}
-	out := append([]byte{}, m[:head]...)
-	out = append(appendU32(append(out, secCode), uint32(len(fn))), fn...)
-	return append(out, m[i+5:]...)
-}
-
-// TestEveryPathIsPaidFor runs random programs that count their own instructions and compares with the fuel they used.
-func TestEveryPathIsPaidFor(t *testing.T) {
-	rt := newRuntime(t, 1<<60)
-	for seed := range uint64(200) {
-		g := &generator{rand: rand.New(rand.NewPCG(seed, 1))}
-		g.sequence(0)
-		source := `(module (memory (export "memory") 1) (global (export "ran") (mut i64) (i64.const 0)) (global $state (mut i32) (i32.const ` +
-			fmt.Sprint(seed*7919+1) + `)) (global $left (mut i32) (i32.const 400))
-			(func (export "warm") loop end) (func (export "main") ` + g.b.String() + `))`
-		metered := exportFuel(t, instrument(t, wat.Must(source), testConfig))
-		mod := start(t, rt, metered)
-		fuel := func() int64 { return int64(mod.ExportedGlobal("fuel").Get()) }
-		var before int64
-		for _, fn := range []string{"warm", "main"} { // the first charge of all is lost in the first refill
-			before = fuel()
-			if _, err := mod.ExportedFunction(fn).Call(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ran, used := int64(mod.ExportedGlobal("ran").Get()), before-fuel()
-		if used < ran {
-			t.Errorf("seed %d: %d instructions ran for %d fuel", seed, ran, used)
-		}
-		mod.Close(context.Background())
-	}
+// counted is n instructions and those that add them to the count.
+func counted(n int) string {
+	return fmt.Sprintf(" global.get 0 i64.const %d i64.add global.set 0 %s", n+4, strings.Repeat("nop ", n))
 }
 
 // generator writes random structured code.
@@ -363,8 +266,7 @@ func (g *generator) item(depth int) {
 	}
 	switch kind {
 	case 0:
-		n := 1 + g.rand.IntN(1200)
-		fmt.Fprintf(&g.b, " global.get 0 i64.const %d i64.add global.set 0 %s", n+4, strings.Repeat("nop ", n))
+		g.b.WriteString(counted(1 + g.rand.IntN(1200)))
 	case 1: // a branch out, or back while there are rounds left
 		if len(g.labels) == 0 {
 			return
@@ -415,6 +317,42 @@ func exportFuel(t testing.TB, wasm []byte) []byte {
 		}
 	}
 	return out
+}
+
+func TestWorkBeyondInstructionsIsPaidFor(t *testing.T) {
+	wasm := wat.Must(`(module
+	  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+	  (memory (export "memory") 4) (table 100 funcref) (elem (i32.const 0) $yield) (elem func $yield $yield) (data "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
+	  (global (export "unused") i32 (i32.const 0))
+	  (func (export "warm") loop end)
+	  (func (export "fill") i32.const 0 i32.const 0 i32.const 160000 memory.fill)
+	  (func (export "copy") i32.const 0 i32.const 8 i32.const 160000 memory.copy)
+	  (func (export "init") i32.const 0 i32.const 0 i32.const 32 memory.init 0)
+	  (func (export "grow") i32.const 1 memory.grow drop)
+	  (func (export "tfill") i32.const 0 ref.null func i32.const 100 table.fill)
+	  (func (export "tcopy") i32.const 0 i32.const 1 i32.const 99 table.copy)
+	  (func (export "tinit") i32.const 0 i32.const 0 i32.const 2 table.init 1)
+	  (func (export "tgrow") ref.null func i32.const 1000 table.grow drop)
+	  (func (export "call") call $yield drop)
+	  (func (export "indirect") i32.const 0 call_indirect (result i32) drop)
+	  (func (export "reference") i32.const 5 ref.func $yield table.set i32.const 5 call_indirect (result i32) drop))`)
+	mod := start(t, newRuntime(t, 1<<60), exportFuel(t, instrument(t, wasm, testConfig)))
+	fuel := func() int64 { return int64(mod.ExportedGlobal("fuel").Get()) }
+	for _, tc := range []struct {
+		fn   string
+		cost int64
+	}{
+		{"warm", 0}, {"indirect", testConfig.ImportCost}, {"call", testConfig.ImportCost}, {"reference", testConfig.ImportCost},
+		{"fill", 10000}, {"copy", 10000}, {"init", 2}, {"grow", growCost}, {"tinit", 2}, {"tgrow", 1000}, {"tfill", 100}, {"tcopy", 99},
+	} {
+		before := fuel()
+		if _, err := mod.ExportedFunction(tc.fn).Call(context.Background()); err != nil {
+			t.Fatalf("%s: %v", tc.fn, err)
+		}
+		if used := before - fuel(); tc.fn != "warm" && (used < tc.cost || used > tc.cost+100) {
+			t.Errorf("%s cost %d, want %d and a little", tc.fn, used, tc.cost)
+		}
+	}
 }
 
 func TestMemoryAndTablesStayWithinTheirLimit(t *testing.T) {

@@ -29,11 +29,14 @@ var sectionOrder = [...]byte{secType, secImport, secFunction, secTable, secMemor
 
 // Limits of the decoder. They bound what a small module can make a compiler do.
 const (
-	maxValues         = 1000    // parameters or results of a function type
-	maxFunctionLocals = 50_000  // of one function
-	maxModuleLocals   = 8 << 20 // of all functions
-	maxBody           = 8 << 20 // bytes of one function
-	maxTables         = 100
+	MaxFunctionLocals = 50_000
+	MaxFunctionBytes  = 8 << 20
+	MaxDepth          = 4096   // of blocks inside one another
+	MaxBranches       = 20_000 // of one function, a br_table's targets each counted
+
+	maxValues       = 1000    // parameters or results of a function type
+	maxModuleLocals = 8 << 20 // of all functions together
+	maxTables       = 100
 )
 
 // Module is a parsed module.

@@ -20,6 +20,8 @@ const (
 	opIf           = 0x04
 	opElse         = 0x05
 	opEnd          = 0x0b
+	opBr           = 0x0c
+	opBrIf         = 0x0d
 	opBrTable      = 0x0e
 	opCall         = 0x10
 	opCallIndirect = 0x11
@@ -83,7 +85,6 @@ const (
 	immIndex               // one index
 	immIndex2              // two indexes
 	immFunc                // function index
-	immTable               // br_table's vector and default
 	immTypes               // select's vector of value types
 	immMem                 // alignment and offset
 	immMemLane             // the same and a lane
@@ -109,8 +110,6 @@ var immediates = func() (t [256]immediate) {
 	set(immBlock, opBlock, opIf)
 	set(immNone, opElse, opElse)
 	set(immNone, opEnd, opEnd)
-	set(immIndex, 0x0c, 0x0d) // br, br_if
-	set(immTable, opBrTable, opBrTable)
 	set(immNone, 0x0f, 0x0f) // return
 	set(immFunc, opCall, opCall)
 	set(immIndex2, opCallIndirect, opCallIndirect)
@@ -174,11 +173,6 @@ func (r *reader) skip(imm immediate) {
 		r.u32()
 	case immIndex2:
 		r.u32()
-		r.u32()
-	case immTable:
-		for range r.count() {
-			r.u32()
-		}
 		r.u32()
 	case immTypes:
 		for range r.count() {

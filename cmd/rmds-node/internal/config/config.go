@@ -39,21 +39,20 @@ type Node struct {
 
 // NATS is [nats]: how to reach NATS, or the server to run inside.
 type NATS struct {
-	Servers           []string `toml:"servers,omitempty"`
-	Embedded          bool     `toml:"embedded"`         // run a nats-server in this process and connect to that one
-	Listen            string   `toml:"listen,omitempty"` // where the embedded server listens, host:port; port -1 takes a free one
-	LeafRemotes       []string `toml:"leaf_remotes,omitempty"`
-	LeafCredsFile     string   `toml:"leaf_creds_file,omitempty"`
-	Prefix            string   `toml:"prefix"`
-	ManagementChannel string   `toml:"management_channel"`
-	DiscoveryChannel  string   `toml:"discovery_channel"`
-	KeepaliveChannel  string   `toml:"keepalive_channel"`
-	CredsFile         string   `toml:"creds_file,omitempty"`
-	NKeyFile          string   `toml:"nkey_file,omitempty"`
-	User              string   `toml:"user,omitempty"`
-	PasswordFile      string   `toml:"password_file,omitempty"`
-	TokenFile         string   `toml:"token_file,omitempty"`
-	TLS               TLS      `toml:"tls,omitempty"`
+	Servers          []string `toml:"servers,omitempty"`
+	Embedded         bool     `toml:"embedded"`         // run a nats-server in this process and connect to that one
+	Listen           string   `toml:"listen,omitempty"` // where the embedded server listens, host:port; port -1 takes a free one
+	LeafRemotes      []string `toml:"leaf_remotes,omitempty"`
+	LeafCredsFile    string   `toml:"leaf_creds_file,omitempty"`
+	Prefix           string   `toml:"prefix"`
+	DiscoveryChannel string   `toml:"discovery_channel"`
+	KeepaliveChannel string   `toml:"keepalive_channel"`
+	CredsFile        string   `toml:"creds_file,omitempty"`
+	NKeyFile         string   `toml:"nkey_file,omitempty"`
+	User             string   `toml:"user,omitempty"`
+	PasswordFile     string   `toml:"password_file,omitempty"`
+	TokenFile        string   `toml:"token_file,omitempty"`
+	TLS              TLS      `toml:"tls,omitempty"`
 }
 
 // TLS is [nats.tls]. Any key given means that the connection must be TLS.
@@ -156,12 +155,11 @@ func Default() *Config {
 	return &Config{
 		Node: Node{DataDir: "/var/lib/rmds"},
 		NATS: NATS{
-			Servers:           []string{"nats://127.0.0.1:4222"},
-			Listen:            "127.0.0.1:4222",
-			Prefix:            "rmds.",
-			ManagementChannel: "management",
-			DiscoveryChannel:  "discovery",
-			KeepaliveChannel:  "keepalive",
+			Servers:          []string{"nats://127.0.0.1:4222"},
+			Listen:           "127.0.0.1:4222",
+			Prefix:           "rmds.",
+			DiscoveryChannel: "discovery",
+			KeepaliveChannel: "keepalive",
 		},
 		Delivery: Delivery{
 			Compression:                true,

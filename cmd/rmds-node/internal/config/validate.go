@@ -103,9 +103,9 @@ func (k *checker) nats() {
 	if prefix, dot := strings.CutSuffix(n.Prefix, "."); !dot || !channelName.MatchString(prefix) {
 		k.bad("nats.prefix", fmt.Sprintf("%q cannot begin a subject", n.Prefix), `use tokens that end in a dot, for example "rmds."`)
 	}
-	used := map[string]string{"data": "the data frames", "ack": "the acknowledgements"}
+	used := map[string]string{"data": "the data frames", "ack": "the acknowledgements", "management": "management commands"}
 	for _, t := range []struct{ key, value string }{
-		{"nats.management_channel", n.ManagementChannel}, {"nats.discovery_channel", n.DiscoveryChannel}, {"nats.keepalive_channel", n.KeepaliveChannel},
+		{"nats.discovery_channel", n.DiscoveryChannel}, {"nats.keepalive_channel", n.KeepaliveChannel},
 	} {
 		if !token.MatchString(t.value) {
 			k.bad(t.key, fmt.Sprintf("%q is not a subject token", t.value), "use characters of A-Z a-z 0-9 _ -")

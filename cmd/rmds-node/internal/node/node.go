@@ -77,7 +77,11 @@ func Start(ctx context.Context, c *config.Config, version string, log *slog.Logg
 	if err := n.join(); err != nil {
 		return nil, err
 	}
-	if n.admin, err = admin.Serve(c.Admin.Socket, (*backend)(n), int64(c.Delivery.MaxMessageBytes), log); err != nil {
+	n.admin, err = admin.Serve(c.Admin.Socket, (*backend)(n), int64(c.Delivery.MaxMessageBytes), log)
+	if err != nil && !errors.Is(err, admin.ErrInUse) {
+		err = config.Faults{c.Fault("admin.socket", err.Error(), "name a socket in a directory that the node may write to")}
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := n.serveWeb(); err != nil {
@@ -140,6 +144,11 @@ func (n *Node) join() error {
 			return err
 		}
 	}
+	for i := range n.config.Channels {
+		if c := &n.config.Channels[i]; c.Reads() && len(handlers[c.Name]) == 0 {
+			n.log.Warn("channel is read and has no handler: its messages wait at their senders", "channel", c.Name)
+		}
+	}
 	return nil
 }
 
@@ -149,8 +158,13 @@ func (n *Node) Ended() <-chan struct{} { return n.admin.Ended() }
 // Err returns why the node ended by itself; nil after Close. Call it after Ended only.
 func (n *Node) Err() error { return n.admin.Err() }
 
-// Probe returns when the node's own loop has answered. That it may take for ever is what a watchdog wants to know.
-func (n *Node) Probe(context.Context) { n.conn.Status() }
+// Probe returns when the node's writer and its loop have answered, or ctx has ended. A disk that fails has answered too: it
+// is no reason to kill the node.
+func (n *Node) Probe(ctx context.Context) {
+	if err := n.conn.Probe(ctx); err != nil && ctx.Err() == nil {
+		n.log.Debug("probe", "err", err)
+	}
+}
 
 // Close ends the node. Messages that wait are sent after the next start. Calls on the admin socket and guests are cut
 // off when ctx ends; the engine's last commit is waited for in any case.

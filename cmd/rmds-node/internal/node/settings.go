@@ -19,7 +19,6 @@ func engineConfig(c *config.Config) (*engine.Config, error) {
 
 	e.NATSServers = c.NATS.Servers
 	e.NATSPrefix = c.NATS.Prefix
-	e.ManagementChannel = c.NATS.ManagementChannel
 	e.DiscoveryChannel = c.NATS.DiscoveryChannel
 	e.KeepaliveChannel = c.NATS.KeepaliveChannel
 

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/getevo/rmds/engine/internal/store"
+)
+
+// janitor deletes from the log what nobody needs any more, and gives up readers that are gone for good. One goroutine,
+// waited for by Connection.Close.
+//
+// A block goes when every known reader has acknowledged what it is owed of it and DeliveredMessageRetention has passed.
+// What no reader was ever known for stays for MessageExpiry as well, and then becomes a dead letter (P26).
+type janitor struct {
+	c        *Connection
+	mu       sync.Mutex // one cleaning at a time
+	finished chan struct{}
+}
+
+func newJanitor(c *Connection) *janitor { return &janitor{c: c, finished: make(chan struct{})} }
+
+func (j *janitor) run() {
+	defer close(j.finished)
+	clean, expire := time.NewTicker(j.c.cfg.MessageCleanupInterval), time.NewTicker(j.c.cfg.ExpiredNodeCleanupInterval)
+	defer clean.Stop()
+	defer expire.Stop()
+	for {
+		select {
+		case <-j.c.stopping:
+			return
+		case <-clean.C:
+			if _, err := j.clean(j.c.cfg.DeliveredMessageRetention, false); err != nil {
+				j.c.log.Error("clean the log", "err", err)
+			}
+		case <-expire.C:
+			if err := j.expireReaders(); err != nil {
+				j.c.log.Error("expire readers", "err", err)
+			}
+		}
+	}
+}
+
+// needs is what the log is kept for at one moment.
+type needs struct {
+	through int64 // everybody has acknowledged what lies at or below
+	cursors []store.Cursor
+	read    map[streamKey]bool // streams with readers
+}
+
+// survey asks the loop what readers still need.
+func (j *janitor) survey() (n needs, ok bool) {
+	n = needs{through: j.c.tail.lastSeq(), read: map[streamKey]bool{}}
+	ok = j.c.loop.call(func() {
+		for _, p := range j.c.loop.peers {
+			for _, m := range p.members {
+				acked, count := j.c.ledger.cursor(m)
+				n.read[m.stream] = true
+				if j.c.ledger.behind(m) {
+					n.through = min(n.through, acked)
+				}
+				n.cursors = append(n.cursors, store.Cursor{Node: m.node, Membership: m.id, Acked: acked, Count: count, Scanned: max(acked, n.through)})
+			}
+		}
+	})
+	return n, ok
+}
+
+// clean deletes acknowledged blocks that are older than retention, and returns how many records that were. If all is set,
+// what no reader was ever known for goes as well, whatever its age.
+func (j *janitor) clean(retention time.Duration, all bool) (deleted int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, ok := j.survey()
+	if !ok {
+		return 0, nil
+	}
+	now := j.c.wall()
+	through := n.through
+	if retention > 0 {
+		kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
+		if err != nil {
+			return 0, err
+		}
+		through = min(through, kept-1)
+	}
+	unread, reason, detail := through, reasonPurged, "purged before a reader was seen"
+	if !all {
+		if unread, err = j.unread(n, now, retention); err != nil {
+			return 0, err
+		}
+		reason, detail = "no_reader", fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry)
+	}
+	for {
+		piece, dead, err := j.piece(min(through, unread), n, reason, detail)
+		if err != nil || piece == 0 {
+			return deleted, err
+		}
+		d, err := j.c.st.DeleteLog(piece, n.cursors, dead)
+		deleted += d
+		if err != nil || d == 0 {
+			return deleted, err
+		}
+		j.c.count.dead.Add(reason, int64(len(dead)))
+		for i := range dead {
+			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: reason + ": " + detail})
+		}
+	}
+}
+
+// unread returns the seq up to which what no reader is known for may go.
+func (j *janitor) unread(n needs, now time.Time, retention time.Duration) (int64, error) {
+	old := int64(0)
+	if expiry := j.c.cfg.MessageExpiry; expiry > 0 {
+		kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-max(expiry, retention)).UnixNano())
+		if err != nil {
+			return 0, err
+		}
+		old = kept - 1
+	}
+	oldest, err := j.c.st.OldestRecords()
+	if err != nil {
+		return 0, err
+	}
+	through := j.c.tail.lastSeq()
+	for k, first := range oldest {
+		if !n.read[streamKey{k[0], k[1]}] {
+			through = min(through, max(old, first-1))
+		}
+	}
+	return through, nil
+}
+
+// piece returns the end of the next blocks to delete, at or below through, and the dead letters of what nobody has read.
+func (j *janitor) piece(through int64, n needs, reason, detail string) (end int64, dead []store.Dead, err error) {
+	blocks, err := j.c.st.ReadLog(0, 1<<20)
+	if err != nil {
+		return 0, nil, err
+	}
+	for i := range blocks {
+		if blocks[i].Last > through || i == store.DeletePiece {
+			break
+		}
+		end = blocks[i].Last
+		b, err := loadBlock(&blocks[i])
+		if err != nil {
+			return 0, nil, err
+		}
+		for k := range b.recs {
+			r := &b.recs[k]
+			if n.read[streamOf(r)] {
+				continue
+			}
+			dead = append(dead, store.Dead{At: j.c.wall().UnixNano(), Side: "sender", Sender: j.c.cfg.NodeID, Run: runAt(j.c.lineage, r.Seq), Seq: r.Seq,
+				Channel: r.Channel, ToNode: r.To, Reason: reason, Detail: detail,
+				Created: r.Created, Headers: encodeHeaders(r.Headers), Content: r.Content})
+		}
+	}
+	return end, dead, nil
+}
+
+// expireReaders gives up the readers that were silent for ReaderExpiry while this node could have heard them.
+func (j *janitor) expireReaders() error {
+	var gone, silent []*member
+	j.c.loop.call(func() {
+		now := time.Now()
+		for _, p := range j.c.loop.peers {
+			p.countSilence(now)
+			for _, m := range p.members {
+				switch {
+				case j.c.cfg.ReaderExpiry > 0 && p.silence >= j.c.cfg.ReaderExpiry:
+					gone = append(gone, m)
+					delete(p.members, m.id)
+				case p.silence > 0:
+					silent = append(silent, m)
+				}
+			}
+			if len(p.members) == 0 {
+				clear(p.out)
+			}
+		}
+		for _, m := range silent {
+			if err := j.c.loop.peers[m.node].save(m); err != nil {
+				j.c.log.Error("keep a reader's silence", "reader", m.node, "err", err)
+			}
+		}
+	})
+	for _, m := range gone {
+		if err := j.giveUp(m); err != nil {
+			return fmt.Errorf("give up reader %s: %w", m.node, err)
+		}
+	}
+	return nil
+}
+
+// giveUp makes dead letters of what a reader is still owed, and ends its membership. The loop knows it no more.
+func (j *janitor) giveUp(m *member) error {
+	c := j.c
+	acked, count := c.ledger.cursor(m)
+	owed := c.ledger.depth(m)
+	for {
+		blocks, err := c.st.ReadLog(acked, 1<<20)
+		if err != nil {
+			return err
+		}
+		if len(blocks) == 0 {
+			break
+		}
+		batch := &store.Batch{Now: c.wall()}
+		for i := range blocks {
+			b, err := loadBlock(&blocks[i])
+			if err != nil {
+				return err
+			}
+			for k := range b.recs {
+				if r := &b.recs[k]; r.Seq > acked && streamOf(r) == m.stream {
+					count++
+					batch.Dead = append(batch.Dead, store.Dead{At: c.wall().UnixNano(), Side: "sender", Sender: c.cfg.NodeID, Run: runAt(c.lineage, r.Seq),
+						Seq: r.Seq, Channel: r.Channel, ToNode: r.To, Reader: m.node, Reason: "reader_gone", Created: r.Created,
+						Detail: fmt.Sprintf("silent for %v (ReaderExpiry)", c.cfg.ReaderExpiry), Headers: encodeHeaders(r.Headers), Content: r.Content})
+				}
+			}
+			acked = b.last
+		}
+		batch.Cursors = []store.Cursor{{Node: m.node, Membership: m.id, Acked: acked, Count: count, Scanned: acked}}
+		if _, err := c.st.Commit(batch); err != nil {
+			return err
+		}
+		c.count.dead.Add("reader_gone", int64(len(batch.Dead)))
+	}
+	if err := c.st.EndMember(m.node, m.id, "given up"); err != nil {
+		return err
+	}
+	c.ledger.removeMember(m)
+	c.emit(Event{Kind: "reader_gone", Node: m.node, Channel: m.stream.channel,
+		Text: fmt.Sprintf("silent for %v: given up, %d message(s) became dead letters", c.cfg.ReaderExpiry, owed)})
+	return nil
+}
