@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/getevo/rmds/engine"
@@ -14,6 +15,8 @@ type chat struct {
 	conn *engine.Connection
 	ch   *engine.Channel
 	room *room
+
+	sending sync.Mutex // so that what is shown is in the order of sending
 }
 
 // open starts the node. It does not wait for NATS: what is typed meanwhile is sent when it comes.
@@ -50,6 +53,8 @@ func (c *chat) received(m *engine.Message) {
 
 // send stores a message and shows it: a node does not receive its own. nil means that every reader will get it.
 func (c *chat) send(text string) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	at := time.Now()
 	if err := c.ch.SendMessage(text); err != nil {
 		return err
