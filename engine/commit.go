@@ -365,7 +365,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 			recs, size = nil, 0
 		}
 	}
-	chains := map[chainKey]int{}
+	chains, written := map[chainKey]int{}, map[kvKey]int{}
 	for _, u := range units {
 		for i := range u.records {
 			r := &u.records[i]
@@ -381,7 +381,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 			size += recordSize(r)
 		}
 		for _, w := range u.kv {
-			b.KV = append(b.KV, w.writes...)
+			addWrites(b, written, w.writes)
 		}
 		b.Skips = append(b.Skips, u.skips...)
 		b.Dead = append(b.Dead, u.dead...)
@@ -398,6 +398,21 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 		b.Blocks = append(b.Blocks, bl.stored())
 	}
 	return b, blocks, next
+}
+
+type kvKey struct{ store, key string }
+
+// addWrites keeps only the last write of a batch to each key: a handler's counter costs one statement a commit.
+func addWrites(b *store.Batch, written map[kvKey]int, writes []store.KVWrite) {
+	for _, w := range writes {
+		k := kvKey{w.Store, w.Key}
+		if i, ok := written[k]; ok {
+			b.KV[i] = w
+			continue
+		}
+		written[k] = len(b.KV)
+		b.KV = append(b.KV, w)
+	}
 }
 
 type chainKey struct {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // Config holds the settings of a connection. Get one from DefaultConfig and change what you need; New copies it.
@@ -36,6 +37,12 @@ type Config struct {
 	MaxMessageBytes int64         // content plus headers of one message, 1 to 64 MiB
 	ReaderExpiry    time.Duration // silence after which a reader is given up; 0 means never
 	Observe         bool          // hear the presence of every node, not only of this node's peers
+
+	// Operators lists the public nkeys that may sign management commands to this node. nil obeys whoever NATS lets publish
+	// them; an empty list obeys nobody. What this program tells its own node through Mgmt needs no signature, but the kicks
+	// that it issues do: the other nodes check them.
+	Operators []string
+	Operator  nkeys.KeyPair // signs the management commands of this program; nil leaves them unsigned
 
 	NATS    NATSOptions                    // credentials and TLS
 	Logger  *slog.Logger                   // nil means slog.Default()
@@ -168,6 +175,11 @@ func (c *Config) validate() error {
 	}
 	if c.MaxRetryAttempts < 1 {
 		return bad("MaxRetryAttempts", "%d: at least 1", c.MaxRetryAttempts)
+	}
+	for _, key := range c.Operators {
+		if !nkeys.IsValidPublicKey(key) {
+			return bad("Operators", "%q is no public nkey", key)
+		}
 	}
 	if c.MaxMessageBytes < 1 || c.MaxMessageBytes > 64<<20 {
 		return bad("MaxMessageBytes", "%d: 1 byte to 64 MiB", c.MaxMessageBytes)

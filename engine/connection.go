@@ -25,7 +25,7 @@ const tailBytes = 32 << 20
 // Connection is one node: its database, its handlers and its links to other nodes. Its methods may be called from any
 // goroutine. Close it, or the next start counts as one after a crash.
 type Connection struct {
-	// Mgmt answers questions about this node and the nodes around it.
+	// Mgmt shows the nodes around this one and commands them.
 	Mgmt *Mgmt
 
 	cfg     Config
@@ -38,13 +38,15 @@ type Connection struct {
 	unclean bool    // the node before this start ended without Close
 	idFile  *idFile // nil if the id is configured
 
-	tail   *tail
-	ledger *ledger
-	commit *committer
-	loop   *loop
-	events *eventQueue
-	clean  *janitor
-	count  counters
+	tail    *tail
+	ledger  *ledger
+	commit  *committer
+	loop    *loop
+	events  *eventQueue
+	clean   *janitor
+	kicks   *kickList
+	manager *manager
+	count   counters
 
 	ctx      context.Context // ends with Close; handlers see it
 	cancel   context.CancelFunc
@@ -116,7 +118,9 @@ func newConnection(cfg Config) *Connection {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.version.Store(1)
-	c.Mgmt = &Mgmt{c: c, Self: cfg.NodeID}
+	c.Mgmt = &Mgmt{c: c}
+	c.kicks = newKickList(cfg.NATSPrefix, cfg.Operators)
+	c.manager = newManager(c)
 	return c
 }
 
@@ -158,7 +162,11 @@ func (c *Connection) start() error {
 	c.commit.appended = c.ledger.appended
 	c.commit.landed = func() error { return c.ledger.load(c.st) }
 	c.commit.grew = c.loop.logGrew
-	if err := c.loop.loadPeers(); err != nil {
+	err = c.loop.loadPeers()
+	if err == nil {
+		err = c.kicks.load(c.st)
+	}
+	if err != nil {
 		c.events.close()
 		return err
 	}
@@ -174,6 +182,7 @@ func (c *Connection) start() error {
 	go c.loop.run()
 	c.clean = newJanitor(c)
 	go c.clean.run()
+	go c.manager.run()
 	if err := c.loop.listen(); err != nil {
 		return errors.Join(err, c.Close())
 	}
@@ -198,6 +207,7 @@ func (c *Connection) Close() error {
 		close(c.stopping)
 		c.cancel()
 		<-c.clean.finished
+		<-c.manager.finished
 		c.loop.closeDomains()
 		c.domains.Wait()
 		c.commit.close()

@@ -85,6 +85,10 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 	if !validDomain(f.Domain) || len(f.Lineage) == 0 || f.Lineage[len(f.Lineage)-1].Run != f.ID.Run {
 		return
 	}
+	if c.kicks.denies(p.node, wire.KickNode) {
+		p.answer(&wire.Refuse{ID: f.ID, Domain: f.Domain, Reason: reasonKicked})
+		return
+	}
 	if in := p.in[f.Domain]; in != nil {
 		switch {
 		case in.id.Run == f.ID.Run && f.ID.Number < in.id.Number:

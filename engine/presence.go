@@ -52,7 +52,7 @@ func (l *loop) announceNow(now time.Time) {
 func (l *loop) presence() (wire.Presence, []wire.Member) {
 	c := l.c
 	p := wire.Presence{Node: c.cfg.NodeID, StoreID: c.st.Meta().StoreID, Run: c.run, Version: c.version.Load(), Now: c.wall().UnixNano()}
-	p.State = c.health()
+	p.State, p.Nonce, p.Kicks = c.health(), c.manager.present(), c.kicks.sum()
 	members, err := l.ownMembers()
 	if err != nil {
 		c.log.Error("read memberships", "err", err)
@@ -126,6 +126,7 @@ func (l *loop) onPresence(from string, f wire.Frame) {
 	}
 	now := time.Now()
 	p.sawAlive(now, pr)
+	p.compareKicks(now, pr.Kicks)
 	if pr.Member != nil {
 		p.reads[pr.Member.Channel] = *pr.Member
 	}
@@ -147,9 +148,9 @@ func (l *loop) ownPresence(pr *wire.Presence) {
 	l.c.emit(Event{Kind: "identity_conflict", Node: l.c.cfg.NodeID, Text: text})
 }
 
-// channelsChanged tells the others that this node reads or writes something else now.
 func (c *Connection) noteVersion() { c.version.Add(1) }
 
+// channelsChanged tells the others that this node reads or writes something else now.
 func (l *loop) channelsChanged(ch *Channel) {
 	l.c.noteVersion()
 	l.post(func() {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/getevo/rmds/engine/internal/store"
@@ -14,6 +15,7 @@ import (
 // What no reader was ever known for stays for MessageExpiry as well, and then becomes a dead letter (P26).
 type janitor struct {
 	c        *Connection
+	mu       sync.Mutex // one cleaning at a time
 	finished chan struct{}
 }
 
@@ -29,7 +31,7 @@ func (j *janitor) run() {
 		case <-j.c.stopping:
 			return
 		case <-clean.C:
-			if _, err := j.clean(j.c.cfg.DeliveredMessageRetention); err != nil {
+			if _, err := j.clean(j.c.cfg.DeliveredMessageRetention, false); err != nil {
 				j.c.log.Error("clean the log", "err", err)
 			}
 		case <-expire.C:
@@ -55,7 +57,7 @@ func (j *janitor) survey() (n needs, ok bool) {
 			for _, m := range p.members {
 				acked, count := j.c.ledger.cursor(m)
 				n.read[m.stream] = true
-				if j.c.ledger.depth(m) > 0 {
+				if j.c.ledger.behind(m) {
 					n.through = min(n.through, acked)
 				}
 				n.cursors = append(n.cursors, store.Cursor{Node: m.node, Membership: m.id, Acked: acked, Count: count, Scanned: max(acked, n.through)})
@@ -65,24 +67,33 @@ func (j *janitor) survey() (n needs, ok bool) {
 	return n, ok
 }
 
-// clean deletes acknowledged blocks that are older than retention, and returns how many records that were.
-func (j *janitor) clean(retention time.Duration) (deleted int64, err error) {
+// clean deletes acknowledged blocks that are older than retention, and returns how many records that were. If all is set,
+// what no reader was ever known for goes as well, whatever its age.
+func (j *janitor) clean(retention time.Duration, all bool) (deleted int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	n, ok := j.survey()
 	if !ok {
 		return 0, nil
 	}
 	now := j.c.wall()
-	kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
-	if err != nil {
-		return 0, err
+	through := n.through
+	if retention > 0 {
+		kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
+		if err != nil {
+			return 0, err
+		}
+		through = min(through, kept-1)
 	}
-	through := min(n.through, kept-1)
-	unread, err := j.unread(n, now, retention)
-	if err != nil {
-		return 0, err
+	unread, reason, detail := through, reasonPurged, "purged before a reader was seen"
+	if !all {
+		if unread, err = j.unread(n, now, retention); err != nil {
+			return 0, err
+		}
+		reason, detail = "no_reader", fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry)
 	}
 	for {
-		piece, dead, err := j.piece(min(through, unread), n)
+		piece, dead, err := j.piece(min(through, unread), n, reason, detail)
 		if err != nil || piece == 0 {
 			return deleted, err
 		}
@@ -91,9 +102,9 @@ func (j *janitor) clean(retention time.Duration) (deleted int64, err error) {
 		if err != nil || d == 0 {
 			return deleted, err
 		}
-		j.c.count.dead.Add("no_reader", int64(len(dead)))
+		j.c.count.dead.Add(reason, int64(len(dead)))
 		for i := range dead {
-			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: "no_reader: " + dead[i].Detail})
+			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: reason + ": " + detail})
 		}
 	}
 }
@@ -122,7 +133,7 @@ func (j *janitor) unread(n needs, now time.Time, retention time.Duration) (int64
 }
 
 // piece returns the end of the next blocks to delete, at or below through, and the dead letters of what nobody has read.
-func (j *janitor) piece(through int64, n needs) (end int64, dead []store.Dead, err error) {
+func (j *janitor) piece(through int64, n needs, reason, detail string) (end int64, dead []store.Dead, err error) {
 	blocks, err := j.c.st.ReadLog(0, 1<<20)
 	if err != nil {
 		return 0, nil, err
@@ -142,7 +153,7 @@ func (j *janitor) piece(through int64, n needs) (end int64, dead []store.Dead, e
 				continue
 			}
 			dead = append(dead, store.Dead{At: j.c.wall().UnixNano(), Side: "sender", Sender: j.c.cfg.NodeID, Run: runAt(j.c.lineage, r.Seq), Seq: r.Seq,
-				Channel: r.Channel, ToNode: r.To, Reason: "no_reader", Detail: fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry),
+				Channel: r.Channel, ToNode: r.To, Reason: reason, Detail: detail,
 				Created: r.Created, Headers: encodeHeaders(r.Headers), Content: r.Content})
 		}
 	}
