@@ -548,3 +548,41 @@ func TestTopology(t *testing.T) {
 		f.stop()
 	})
 }
+
+// TestKickInterrupted: the disk fails, or the node ends, between an order and what follows from it. The order stands, and
+// the next start does the rest.
+func TestKickInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		broken := false
+		a := f.add("a", writes("x"), func(c *Config) {
+			c.Fault = func(op string) error {
+				if broken && op == "SetAside" {
+					return errors.New("injected")
+				}
+				return nil
+			}
+		})
+		b := f.add("b", reads(t, "x"), nil)
+		send(t, a.conn, "x", 1, 2)
+		wantTook(t, b, span(1, 2))
+		b.stop()
+		send(t, a.conn, "x", 3, 5)
+		broken = true
+		if answers, err := a.conn.Mgmt.Kick("b"); !errors.Is(err, ErrRefused) {
+			t.Errorf("the kick ended with %v, %+v", err, answers)
+		}
+		if got := outcomes(t, a); !slices.Equal(got, []string{"failed"}) {
+			t.Errorf("audit %v", got)
+		}
+		a.stop()
+		broken = false
+		a.start()
+		eventually(t, time.Minute, "the queue is set aside", func() bool { return len(deadContents(t, a.conn, "kicked")) == 3 })
+		b.start()
+		send(t, a.conn, "x", 6, 6)
+		wantTook(t, b, span(1, 2))
+		eventually(t, time.Minute, "the kicked node has learned of it", func() bool { return b.conn.kicks.denies("b", "x") })
+		f.stop()
+	})
+}
