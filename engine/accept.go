@@ -27,7 +27,7 @@ func (o *outLink) opened(a *wire.Accept) error {
 		if am.Channel != "" {
 			p.reads[am.Channel] = *am
 		}
-		m, err := p.admit(a, am)
+		m, err := o.admit(a, am)
 		if err != nil {
 			return err
 		}
@@ -55,8 +55,8 @@ func (o *outLink) opened(a *wire.Accept) error {
 }
 
 // admit brings what is known of a membership up to date with what the receiver says. nil: nothing is owed to it.
-func (p *peer) admit(a *wire.Accept, am *wire.Member) (*member, error) {
-	c := p.l.c
+func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
+	p, c := o.p, o.p.l.c
 	stream := streamKey{channel: am.Channel}
 	if am.Channel == "" {
 		stream = streamKey{to: p.node}
@@ -79,14 +79,17 @@ func (p *peer) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 			return nil, err
 		}
 		m = &member{node: p.node, id: am.ID, stream: stream, start: start, joined: am.JoinedAt, acked: start}
-	} else if am.Domain == m.domain && a.StoreID == m.storeID && (!am.HasPos || am.Pos == m.acked) {
+	} else if other := p.out[m.domain]; other != nil && other != o && other.members[m.id] == m && am.Domain == m.domain && a.StoreID == m.storeID {
+		return m, nil // it has an open link of its own, whose acks are newer than this
+	}
+	at := m.start // without a position it has handled nothing, whatever it had acknowledged: it was restored (P3)
+	if am.HasPos {
+		at = am.Pos // the receiver's word, also when it is less than the cursor: its effects were rolled back too
+	}
+	if acked, _ := c.ledger.cursor(m); at == acked && am.Domain == m.domain && a.StoreID == m.storeID && p.members[am.ID] == m {
 		return m, nil
 	}
 	m.domain, m.storeID = am.Domain, a.StoreID
-	at, _ := c.ledger.cursor(m)
-	if am.HasPos {
-		at = am.Pos // the receiver's word, also when it is less: it was restored, and so were its effects (P3)
-	}
 	count, err := c.countThrough(stream, at)
 	if err != nil {
 		return nil, err

@@ -6,8 +6,6 @@ import (
 	"path"
 	"sync"
 	"time"
-
-	"github.com/getevo/rmds/engine/internal/store"
 )
 
 // Role says what a node does on a channel.
@@ -362,14 +360,4 @@ func (c *Connection) handlerName(channel string) string {
 		return ch.handlers[0].h.Name
 	}
 	return ""
-}
-
-// memberships returns what this node reads, addressed messages included.
-func (c *Connection) memberships() ([]store.Membership, error) {
-	list, err := c.st.Memberships()
-	if err != nil {
-		return nil, err
-	}
-	meta := c.st.Meta()
-	return append(list, store.Membership{ID: meta.AddressedMembership, JoinedAt: meta.Created, Domain: domainAddressed}), nil
 }

@@ -54,16 +54,17 @@ type advance struct {
 //	                           └──error──► sends: done(err); every handled unit in hand or waiting: done(errDiscarded),
 //	                                       epoch+1, overlays dropped; handlers stay away until a commit succeeds
 type committer struct {
-	st       *store.Store
-	tail     *tail
-	compress bool
-	wall     func() time.Time
-	appended func(blocks []*block)       // counts what a commit appended, before the senders are answered
-	grew     func(blocks []*block)       // wakes the links, after the tail has the blocks; nil means all of them
-	landed   func() error                // counts again what the disk has, after a failed commit that was none
-	cursors  func() []store.Cursor       // cursors that have moved since the last call
-	discard  func()                      // a handled tail was thrown away: drop overlays and guests
-	onError  func(err error, again bool) // storage fails (again=false) or works again (true)
+	st          *store.Store
+	tail        *tail
+	compress    bool
+	wall        func() time.Time
+	appended    func(blocks []*block)       // counts what a commit appended, before the senders are answered
+	grew        func(blocks []*block)       // wakes the links, after the tail has the blocks; nil means all of them
+	landed      func() error                // counts again what the disk has, after a failed commit that was none
+	cursors     func() []store.Cursor       // cursors that have moved since the last call
+	cursorsLost func()                      // those of the last call were not written
+	discard     func()                      // a handled tail was thrown away: drop overlays and guests
+	onError     func(err error, again bool) // storage fails (again=false) or works again (true)
 
 	mu      sync.Mutex
 	pending []*unit
@@ -199,9 +200,13 @@ func (c *committer) commitCursors() {
 		b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
 	}
 	_, err := c.st.Commit(b)
+	if err != nil {
+		c.cursorsLost()
+	}
 	c.setHealth(err)
 }
 
+// setHealth takes the outcome of a write.
 func (c *committer) setHealth(err error) {
 	c.mu.Lock()
 	was := c.sick
@@ -240,6 +245,7 @@ func (c *committer) commit(units []*unit) {
 		return
 	}
 	c.unsure = true
+	c.cursorsLost()
 	if store.IsIO(err) {
 		c.setHealth(err)
 		c.fail(units, err)
@@ -359,7 +365,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 			recs, size = nil, 0
 		}
 	}
-	chains := map[chainKey]int{}
+	chains, written := map[chainKey]int{}, map[kvKey]int{}
 	for _, u := range units {
 		for i := range u.records {
 			r := &u.records[i]
@@ -375,7 +381,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 			size += recordSize(r)
 		}
 		for _, w := range u.kv {
-			b.KV = append(b.KV, w.writes...)
+			addWrites(b, written, w.writes)
 		}
 		b.Skips = append(b.Skips, u.skips...)
 		b.Dead = append(b.Dead, u.dead...)
@@ -392,6 +398,21 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 		b.Blocks = append(b.Blocks, bl.stored())
 	}
 	return b, blocks, next
+}
+
+type kvKey struct{ store, key string }
+
+// addWrites keeps only the last write of a batch to each key: a handler's counter costs one statement a commit.
+func addWrites(b *store.Batch, written map[kvKey]int, writes []store.KVWrite) {
+	for _, w := range writes {
+		k := kvKey{w.Store, w.Key}
+		if i, ok := written[k]; ok {
+			b.KV[i] = w
+			continue
+		}
+		written[k] = len(b.KV)
+		b.KV = append(b.KV, w)
+	}
 }
 
 type chainKey struct {

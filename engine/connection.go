@@ -156,6 +156,7 @@ func (c *Connection) start() error {
 	c.commit = newCommitter(c.st, c.tail, next, c.cfg.EnableCompression, c.wall)
 	c.loop = newLoop(c)
 	c.commit.cursors = c.ledger.takeDirty
+	c.commit.cursorsLost = c.ledger.keepDirty
 	c.commit.discard = c.dropOverlays
 	c.commit.onError = c.storageTrouble
 	c.commit.appended = c.ledger.appended
@@ -287,6 +288,28 @@ func (c *Connection) commitNow(u *unit) error {
 		return err
 	}
 	return <-done
+}
+
+// Probe returns nil if the goroutines that everything depends on answer, and the disk takes a write, before ctx ends. An
+// error other than ctx's says that they answer and the disk does not: a watchdog counts that as alive.
+func (c *Connection) Probe(ctx context.Context) error {
+	answered := make(chan error, 2) // nobody waits to tell
+	u := &unit{done: func(err error) { answered <- err }}
+	if err := c.commit.add(u); err != nil {
+		return err
+	}
+	c.loop.post(func() { answered <- nil })
+	for range 2 {
+		select {
+		case err := <-answered:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // touch tells the loop that a domain has made progress.

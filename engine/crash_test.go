@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,15 @@ func runNATS(t testing.TB, port int) *server.Server {
 		t.Fatal("nats-server does not listen")
 	}
 	return s
+}
+
+// freePort reserves a port for a server that is started later.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func childConfig(id string) *Config {

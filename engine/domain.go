@@ -31,12 +31,12 @@ type domain struct {
 	touched atomic.Bool // the loop knows already that there is progress
 
 	mu        sync.Mutex
-	queue     []item
-	gen       uint64 // the link that fills the queue; items of others are dropped
-	running   bool   // a handler runs
-	inCommit  int    // units handed to the committer
-	processed uint64 // records of gen whose outcome is committed
-	total     int64  // records whose outcome is committed, since the start
+	queue     []*item // each points into the slice of its frame
+	gen       uint64  // the link that fills the queue; items of others are dropped
+	running   bool    // a handler runs
+	inCommit  int     // units handed to the committer
+	processed uint64  // records of gen whose outcome is committed
+	total     int64   // records whose outcome is committed, since the start
 	negatives []wire.Negative
 	broken    bool
 	closed    bool
@@ -113,7 +113,9 @@ func (d *domain) waiting() int {
 
 func (d *domain) deliver(items []item) {
 	d.mu.Lock()
-	d.queue = append(d.queue, items...)
+	for i := range items {
+		d.queue = append(d.queue, &items[i])
+	}
 	d.mu.Unlock()
 	d.signal()
 }
@@ -152,18 +154,31 @@ func (d *domain) run() {
 			}
 			continue
 		}
-		epoch, healthy := d.c.commit.state()
-		select {
-		case <-healthy:
+		if epoch, ok := d.storageWorks(); ok {
 			d.handle(it, epoch)
-		case <-d.c.stopping:
-		case <-time.After(time.Second): // storage fails: look again, the link may have been reset meanwhile
 		}
 		d.mu.Lock()
 		d.running = false
 		d.mu.Unlock()
 		d.c.touch(d)
 	}
+}
+
+// storageWorks waits for it, but not for long: the link may be reset meanwhile.
+func (d *domain) storageWorks() (epoch uint64, ok bool) {
+	epoch, healthy := d.c.commit.state()
+	select {
+	case <-healthy:
+		return epoch, true
+	default:
+	}
+	select {
+	case <-healthy:
+		return epoch, true
+	case <-d.c.stopping:
+	case <-time.After(time.Second):
+	}
+	return epoch, false
 }
 
 // next returns the head of the queue and marks the domain as running, or how long to wait.
@@ -180,15 +195,15 @@ func (d *domain) next() (it *item, wait time.Duration, end bool) {
 		return nil, wait, false
 	}
 	d.running = true
-	head := d.queue[0]
-	return &head, 0, false
+	return d.queue[0], 0, false
 }
 
 // pop removes the head after its outcome was handed to the committer.
 func (d *domain) pop(it *item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.queue) > 0 && d.gen == it.gen && d.queue[0].d.Seq() == it.d.Seq() {
+	if len(d.queue) > 0 && d.queue[0] == it {
+		d.queue[0] = nil
 		d.queue = d.queue[1:]
 		d.notBefore = time.Time{}
 	}
@@ -297,6 +312,7 @@ func (d *domain) finish(it *item, epoch uint64, u *unit) {
 	u.done = func(err error) {
 		if err == nil {
 			u.committed()
+			d.c.count.accepted.Add(int64(len(u.records)))
 		}
 		d.finished(gen, err)
 	}

@@ -220,6 +220,20 @@ func (l *ledger) addressees() []string {
 	return nodes
 }
 
+// keepDirty takes back that cursors are on disk: the commit that carried them has failed.
+func (l *ledger) keepDirty() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.streams {
+		for _, m := range t.members {
+			if !m.dirty {
+				m.dirty = true
+				l.dirty = append(l.dirty, m)
+			}
+		}
+	}
+}
+
 // takeDirty returns the cursors that moved since the last call, for the next commit to carry.
 func (l *ledger) takeDirty() []store.Cursor {
 	l.mu.Lock()

@@ -40,8 +40,6 @@ type loop struct {
 	// the loop's goroutine only
 	peers       map[string]*peer
 	subs        map[string]func() // subscriptions by subject
-	dirtyOut    []*outLink
-	dirtyIn     []*inLink
 	linkNumber  uint64
 	connected   bool
 	since       time.Time // of the present connection, or of its loss
@@ -222,6 +220,11 @@ func (l *loop) listen() error {
 		}
 		if err == nil && c.cfg.Observe {
 			err = l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence)
+		}
+		if !c.cfg.Observe {
+			for _, node := range c.ledger.addressees() {
+				l.watch(node)
+			}
 		}
 		if c.bus.Connected() {
 			l.busEvent(bus.Event{Kind: bus.Connected})

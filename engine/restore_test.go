@@ -209,6 +209,8 @@ func TestClone(t *testing.T) {
 		a.stop()
 		image := a.snapshot()
 		a.start()
+		sendRange(t, a.conn, 6, 6)
+		eventually(t, time.Minute, "6 is handled", handled(t, b.conn, 6))
 		clone := newSimNode(t, net, "a", writeX)
 		path := a.path
 		a.path = clone.path
@@ -217,7 +219,7 @@ func TestClone(t *testing.T) {
 		clone.start()
 		defer clone.stop()
 		check(t, clone.conn.channel("x").SendMessage("666"))
-		for n := 6; n <= 10; n++ {
+		for n := 7; n <= 10; n++ {
 			sendRange(t, a.conn, n, n)
 			time.Sleep(time.Second)
 		}

@@ -8,8 +8,6 @@ import (
 	"github.com/getevo/rmds/wasmhost/internal/meter"
 )
 
-const valueI32 = 0x7f // in the binary format
-
 // check looks at a module's imports and exports and tells its kind.
 func (h *Host) check(m *meter.Module) (ModuleKind, error) {
 	for _, im := range m.Imports {

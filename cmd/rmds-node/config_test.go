@@ -41,9 +41,9 @@ func TestConfigInit(t *testing.T) {
 }
 
 func TestConfigPrint(t *testing.T) {
-	file := write(t, t.TempDir(), "node.toml", "[node]\nid = \"box\"\n[delivery]\nmessage_expiry = \"48h\"\n")
+	file := write(t, t.TempDir(), "node.toml", "[node]\nid = \"box\"\n[delivery]\nreader_expiry = \"48h\"\n")
 	code, out, errs := cli(t, "", "config", "print", "--config", file)
-	if code != exitOK || !strings.Contains(out, "message_expiry = \"2d\"\n") || !strings.Contains(out, "keepalive_interval = \"10s\"\n") {
+	if code != exitOK || !strings.Contains(out, "reader_expiry = \"2d\"\n") || !strings.Contains(out, "keepalive_interval = \"10s\"\n") {
 		t.Errorf("print: %d, %q, %s", code, errs, out)
 	}
 }

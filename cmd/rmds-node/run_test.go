@@ -22,6 +22,9 @@ const noServer = "nats://127.0.0.1:1"
 func TestNodeWithoutNATS(t *testing.T) {
 	file, socket := configure(t, "alone", noServer, "[[channel]]\nname = \"plant.temperature\"\nrole = \"writer\"\n[[channel]]\nname = \"orders\"\nrole = \"reader\"\n")
 	n := startNode(t, file, socket)
+	if log := strings.Join(n.seen, "\n"); !strings.Contains(log, "has no handler") || !strings.Contains(log, "channel=orders") {
+		t.Errorf("no warning of the channel without a handler:\n%s", log)
+	}
 	first := strings.TrimSpace(n.must("", "send", "plant.temperature", "21.5", "--ttl", "3d", "--header", "unit=C"))
 	var second admin.Sent
 	if err := json.Unmarshal([]byte(n.must("from standard input", "send", "plant.temperature", "--json", "--to", "hub")), &second); err != nil {

@@ -36,9 +36,6 @@ type body struct {
 // frame is an open block, loop, if or the function itself.
 type frame struct{ charged bool }
 
-// amountSize is the fixed length of a charge's amount: a two-byte LEB128 number below 1<<13.
-const amountSize = 2
-
 // charge appends a charge whose amount is known later.
 func (f *body) charge() {
 	f.settle()

@@ -74,6 +74,10 @@ type Delivery struct {
 	MaxRetryAttempts           int      `toml:"max_retry_attempts"`
 	MaxMessagesPerReceiver     int      `toml:"max_messages_per_receiver"`
 	MaxMessageBytes            Size     `toml:"max_message_bytes"`
+	MessageCleanupInterval     Duration `toml:"message_cleanup_interval"`
+	DeliveredMessageRetention  Duration `toml:"delivered_message_retention"`
+	ExpiredNodeCleanupInterval Duration `toml:"expired_node_cleanup_interval"`
+	ReaderExpiry               Duration `toml:"reader_expiry"` // 0: never
 	Observe                    bool     `toml:"observe"`
 }
 
@@ -129,9 +133,12 @@ func (h *Handler) setDefaults() {
 	*h = Handler{Timeout: Duration(5 * time.Second), CPU: Duration(time.Second), Memory: 64 << 20}
 }
 
-// Admin is [admin]: the local interface that the command line uses.
+// Admin is [admin]: the local interface that the command line uses, and the web page.
 type Admin struct {
-	Socket string `toml:"socket"`
+	Socket       string   `toml:"socket"`
+	Listen       string   `toml:"listen,omitempty"` // where the page, metrics and health are served, host:port; empty: nowhere
+	Hosts        []string `toml:"hosts,omitempty"`  // names that the page may be asked for by
+	ShowPayloads bool     `toml:"show_payloads"`    // the page shows the contents of dead letters
 }
 
 // Log is [log].
@@ -163,6 +170,10 @@ func Default() *Config {
 			MaxRetryAttempts:           10,
 			MaxMessagesPerReceiver:     10000,
 			MaxMessageBytes:            8 << 20,
+			MessageCleanupInterval:     Duration(time.Hour),
+			DeliveredMessageRetention:  Duration(3 * day),
+			ExpiredNodeCleanupInterval: Duration(day),
+			ReaderExpiry:               Duration(30 * day),
 		},
 		Admin: Admin{Socket: DefaultSocket},
 		Log:   Log{Level: "info", Format: "text"},

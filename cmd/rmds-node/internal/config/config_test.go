@@ -97,8 +97,8 @@ func TestFaults(t *testing.T) {
 		{"wrong shapes", "channel = 1\nhandler = { }\nlog = \"info\"\nnats = { servers = \"nats://a\" }", []string{
 			"1:11 channel: want an array of tables; for example [[channel]]", "2:11 handler: want an array of tables",
 			"3:7 log: want a table", "4:20 nats.servers: want a list of strings"}},
-		{"bad units", "[delivery]\nkeepalive_interval = \"10 seconds\"\nmessage_expiry = \"-1s\"\nmax_message_bytes = \"8 megs\"", []string{
-			"2:22 delivery.keepalive_interval: not a duration", "3:18 delivery.message_expiry: not a duration", "4:21 delivery.max_message_bytes: not a size"}},
+		{"bad units", "[delivery]\nkeepalive_interval = \"10 seconds\"\nreader_expiry = \"-1s\"\nmax_message_bytes = \"8 megs\"", []string{
+			"2:22 delivery.keepalive_interval: not a duration", "3:17 delivery.reader_expiry: not a duration", "4:21 delivery.max_message_bytes: not a size"}},
 		{"ranges", "[delivery]\nkeepalive_interval = \"1ms\"\nmax_message_bytes = \"65MiB\"\nmax_retry_attempts = 0\nmessage_expiry = \"10ms\"", []string{
 			"2:22 delivery.keepalive_interval: 1ms is out of range; use 100ms to 1h", "3:21 delivery.max_message_bytes: 65MiB is out of range; use 1B to 64MiB",
 			"4:22 delivery.max_retry_attempts: 0 is out of range", "5:18 delivery.message_expiry: or \"0s\" for none"}},
@@ -129,6 +129,9 @@ func TestFaults(t *testing.T) {
 			"9:5 handler[0].config.a: is the number 1; want a string in quotes"}},
 		{"log", "[log]\nlevel = \"inof\"\nformat = \"xml\"", []string{"2:9 log.level: did you mean info?", "3:10 log.format: want one of text, json"}},
 		{"socket", "[admin]\nsocket = \"/" + strings.Repeat("s", 110) + "\"", []string{"2:10 admin.socket: at most 103"}},
+		{"web page", "[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"gateway-7.lan\"]\nshow_payloads = true", nil},
+		{"web page, bad address", "[admin]\nlisten = \"8222\"\nhosts = [\"http://x\"]", []string{"2:10 admin.listen: for example 127.0.0.1:8222", "3:10 admin.hosts[0]: is not a host name"}},
+		{"web page, nowhere", "[admin]\nshow_payloads = true", []string{"2:17 admin.show_payloads: no effect without admin.listen"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

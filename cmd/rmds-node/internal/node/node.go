@@ -1,6 +1,6 @@
 // Package node builds a running node from a configuration: the only place that knows all the parts.
 //
-//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► admin socket
+//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► admin socket, web page
 //	Close: the same way back, so that nothing is closed which something else still uses
 //
 // A failure on the way up takes down what was up. The engine needs no NATS to start, so neither does a node. A crash
@@ -19,6 +19,7 @@ import (
 	"github.com/getevo/rmds/cmd/rmds-node/internal/config"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/embedded"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/guest"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/web"
 	"github.com/getevo/rmds/engine"
 )
 
@@ -34,6 +35,8 @@ type Node struct {
 	conn     *engine.Connection
 	channels map[string]*engine.Channel // not changed after Start
 	admin    *admin.Server
+	web      *web.Server   // nil without [admin] listen
+	recorder *web.Recorder // nil without [admin] listen
 }
 
 // Start starts a node. The error is config.Faults if the configuration is at fault in a way that only the world shows.
@@ -62,6 +65,12 @@ func Start(ctx context.Context, c *config.Config, version string, log *slog.Logg
 		settings.InProc = n.server
 	}
 	settings.Logger = log
+	if c.Admin.Listen != "" {
+		n.recorder = web.NewRecorder()
+		settings.OnEvent = func(e engine.Event) {
+			n.recorder.Event(web.Event{At: e.At, Kind: e.Kind, Node: e.Node, Channel: e.Channel, Text: e.Text})
+		}
+	}
 	if n.conn, err = engine.New(settings); err != nil {
 		return nil, err
 	}
@@ -75,7 +84,24 @@ func Start(ctx context.Context, c *config.Config, version string, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
+	if err := n.serveWeb(); err != nil {
+		return nil, err
+	}
 	return n, nil
+}
+
+// serveWeb serves the page if the configuration says where.
+func (n *Node) serveWeb() (err error) {
+	a := &n.config.Admin
+	if a.Listen == "" {
+		return nil
+	}
+	n.web, err = web.Serve(web.Options{Listen: a.Listen, Hosts: a.Hosts, ShowPayloads: a.ShowPayloads}, (*backend)(n), n.recorder, n.log)
+	if err != nil {
+		return config.Faults{n.config.Fault("admin.listen", err.Error(), "choose an address of this machine and a port that is free")}
+	}
+	n.log.Info("web page", "url", n.web.URL())
+	return nil
 }
 
 func startServer(c *config.Config, settings *engine.Config, log *slog.Logger) (*embedded.Server, error) {
@@ -118,6 +144,11 @@ func (n *Node) join() error {
 			return err
 		}
 	}
+	for i := range n.config.Channels {
+		if c := &n.config.Channels[i]; c.Reads() && len(handlers[c.Name]) == 0 {
+			n.log.Warn("channel is read and has no handler: its messages wait at their senders", "channel", c.Name)
+		}
+	}
 	return nil
 }
 
@@ -127,13 +158,21 @@ func (n *Node) Ended() <-chan struct{} { return n.admin.Ended() }
 // Err returns why the node ended by itself; nil after Close. Call it after Ended only.
 func (n *Node) Err() error { return n.admin.Err() }
 
-// Probe returns when the node's own loop has answered. That it may take for ever is what a watchdog wants to know.
-func (n *Node) Probe(context.Context) { n.conn.Status() }
+// Probe returns when the node's writer and its loop have answered, or ctx has ended. A disk that fails has answered too: it
+// is no reason to kill the node.
+func (n *Node) Probe(ctx context.Context) {
+	if err := n.conn.Probe(ctx); err != nil && ctx.Err() == nil {
+		n.log.Debug("probe", "err", err)
+	}
+}
 
 // Close ends the node. Messages that wait are sent after the next start. Calls on the admin socket and guests are cut
 // off when ctx ends; the engine's last commit is waited for in any case.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	if n.web != nil {
+		errs = append(errs, n.web.Close(ctx))
+	}
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
 	}

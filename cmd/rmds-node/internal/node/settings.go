@@ -32,6 +32,10 @@ func engineConfig(c *config.Config) (*engine.Config, error) {
 	e.MaxRetryAttempts = d.MaxRetryAttempts
 	e.MaxMessagesPerReceiver = d.MaxMessagesPerReceiver
 	e.MaxMessageBytes = int64(d.MaxMessageBytes)
+	e.MessageCleanupInterval = time.Duration(d.MessageCleanupInterval)
+	e.DeliveredMessageRetention = time.Duration(d.DeliveredMessageRetention)
+	e.ExpiredNodeCleanupInterval = time.Duration(d.ExpiredNodeCleanupInterval)
+	e.ReaderExpiry = time.Duration(d.ReaderExpiry)
 	e.Observe = d.Observe
 
 	var faults config.Faults
