@@ -27,7 +27,13 @@ type fleet struct {
 func newFleet(t *testing.T) *fleet {
 	net := bus.NewNetwork(1)
 	net.Set(bus.Faults{Delay: time.Millisecond})
-	return &fleet{t: t, net: net, nodes: map[string]*simNode{}, events: map[string][]Event{}}
+	f := &fleet{t: t, net: net, nodes: map[string]*simNode{}, events: map[string][]Event{}}
+	t.Cleanup(func() {
+		for _, n := range f.nodes {
+			n.stop()
+		}
+	})
+	return f
 }
 
 // add makes a node and starts it; change may be nil.
@@ -46,12 +52,6 @@ func (f *fleet) add(id string, join func(*Connection), change func(*Config)) *si
 	f.nodes[id] = n
 	n.start()
 	return n
-}
-
-func (f *fleet) stop() {
-	for _, n := range f.nodes {
-		n.stop()
-	}
 }
 
 // texts returns the texts of a node's events of one kind.
@@ -95,7 +95,7 @@ func reads(t *testing.T, channels ...string) func(*Connection) {
 }
 
 // notes keeps the contents in the order of handling, and never the same twice.
-var notes = &Handler{Name: "notes", Func: record}
+var notes = &Handler{Name: "notes", Func: note}
 
 // took returns what a node has handled, in order.
 func took(t testing.TB, c *Connection) []string {
@@ -220,7 +220,6 @@ func TestKickSticks(t *testing.T) {
 		if n := len(b.conn.Status().Troubles); n != 0 {
 			t.Errorf("troubles after the kick was lifted: %q", b.conn.Status().Troubles)
 		}
-		f.stop()
 	})
 }
 
@@ -267,7 +266,6 @@ func TestKickUnheard(t *testing.T) {
 		if s := a.conn.Status(); s.Queued != 0 {
 			t.Errorf("%d queued", s.Queued)
 		}
-		f.stop()
 	})
 }
 
@@ -320,7 +318,6 @@ func TestKickChannel(t *testing.T) {
 		check(t, err)
 		send(t, a.conn, "y", 8, 8)
 		wantTook(t, b, []string{"1", "2", "4", "7"})
-		f.stop()
 	})
 }
 
@@ -371,7 +368,6 @@ func TestPurgeQueueOffline(t *testing.T) {
 		if s := a.conn.Status(); s.Queued != 0 {
 			t.Errorf("%d queued", s.Queued)
 		}
-		f.stop()
 	})
 }
 
@@ -381,7 +377,7 @@ func TestPurgeQueueOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
 		f.net.Set(bus.Faults{Loss: 0.1, Duplicate: 0.05, Reorder: 0.1, Delay: time.Millisecond, Jitter: 5 * time.Millisecond})
-		slow := &Handler{Name: "notes", Func: recordSlowly}
+		slow := &Handler{Name: "notes", Func: noteSlowly}
 		a := f.add("a", writes("x"), nil)
 		b := f.add("b", func(c *Connection) { check(t, c.Join("x", ReadOnly).Handle(slow)) }, nil)
 		eventually(t, time.Minute, "they know each other", func() bool { return len(a.conn.Mgmt.GetSubscribers("x")) == 1 })
@@ -414,7 +410,6 @@ func TestPurgeQueueOpen(t *testing.T) {
 		if lost, dead := f.lost("b"), len(deadContents(t, a.conn, "purged")); lost != dead || dead == 0 {
 			t.Errorf("the reader was told of %d missing messages, %d are dead letters", lost, dead)
 		}
-		f.stop()
 	})
 }
 
@@ -425,7 +420,7 @@ func TestPurgeInDoubt(t *testing.T) {
 		a := f.add("a", writes("x"), nil)
 		hold := make(chan struct{})
 		b := f.add("b", func(c *Connection) {
-			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "notes", Func: recordAfter(hold)}))
+			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "notes", Func: noteAfter(hold)}))
 		}, nil)
 		send(t, a.conn, "x", 1, 5)
 		time.Sleep(5 * time.Second) // they have arrived and wait for the handler
@@ -452,7 +447,6 @@ func TestPurgeInDoubt(t *testing.T) {
 		if s := a.conn.Status(); s.Queued != 0 {
 			t.Errorf("%d queued", s.Queued)
 		}
-		f.stop()
 	})
 }
 
@@ -493,8 +487,6 @@ func TestPurgeSentAndAll(t *testing.T) {
 		if audit, err := b.conn.Mgmt.Audit(0, 10); err != nil || len(audit) != 2 || audit[0].Action != "purge_sent" || audit[1].Who != "desk" || audit[1].Outcome != "done" {
 			t.Errorf("b's audit is %+v, %v", audit, err)
 		}
-		gone.start()
-		f.stop()
 	})
 }
 
@@ -544,8 +536,6 @@ func TestTopology(t *testing.T) {
 		if s := a.conn.Mgmt.Statistic(); s["accepted"] != 2 || s["delivered"] != 0 || s["queued"] != 0 || s["dropped"] != 0 {
 			t.Errorf("statistic %v", s)
 		}
-		f.nodes["b"].start()
-		f.stop()
 	})
 }
 
@@ -583,6 +573,46 @@ func TestKickInterrupted(t *testing.T) {
 		send(t, a.conn, "x", 6, 6)
 		wantTook(t, b, span(1, 2))
 		eventually(t, time.Minute, "the kicked node has learned of it", func() bool { return b.conn.kicks.denies("b", "x") })
-		f.stop()
 	})
+}
+
+// TestKickMeetsQueue: a peer was off when a reader was kicked, and has a queue for it. The reader has left by then, and yet
+// the queue becomes dead letters: a kick is no leave.
+func TestKickMeetsQueue(t *testing.T) {
+	for name, kick := range map[string]func(*Mgmt) ([]Answer, error){
+		"node":    func(m *Mgmt) ([]Answer, error) { return m.Kick("b") },
+		"channel": func(m *Mgmt) ([]Answer, error) { return m.KickChannel("b", "x") },
+	} {
+		for _, observe := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s,observe=%v", name, observe), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := newFleet(t)
+					watch := func(c *Config) { c.Observe = observe }
+					a := f.add("a", writes("x", "y"), watch)
+					b := f.add("b", reads(t, "x", "y"), watch)
+					send(t, a.conn, "x", 1, 1)
+					wantTook(t, b, span(1, 1))
+					f.net.Partition("a")
+					send(t, a.conn, "x", 2, 4)
+					time.Sleep(10 * time.Second)
+					_, err := kick(b.conn.Mgmt)
+					check(t, err)
+					a.stop()
+					f.net.Heal()
+					a.start()
+					eventually(t, time.Minute, "the queue is set aside", func() bool { return len(deadContents(t, a.conn, "kicked")) == 3 })
+					if got := deadContents(t, a.conn, "kicked"); !slices.Equal(got, span(2, 4)) {
+						t.Errorf("dead letters are %v, want 2 to 4", got)
+					}
+					send(t, a.conn, "x", 5, 5)
+					send(t, a.conn, "y", 6, 6)
+					want := span(1, 1)
+					if name == "channel" {
+						want = append(want, "6")
+					}
+					wantTook(t, b, want)
+				})
+			})
+		}
+	}
 }

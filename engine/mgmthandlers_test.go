@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// record keeps a message's content behind those before it; the same twice is a failure of the engine, and shows as "again".
-func record(_ context.Context, tx *Tx, m *Message) error {
+// note keeps a message's content behind those before it; the same twice is a failure of the engine, and shows as "again".
+func note(_ context.Context, tx *Tx, m *Message) error {
 	v, _, err := tx.Get("all")
 	if err != nil {
 		return err
@@ -19,22 +19,22 @@ func record(_ context.Context, tx *Tx, m *Message) error {
 	return tx.Set("all", append(append(v, ' '), m.Data...))
 }
 
-func recordSlowly(ctx context.Context, tx *Tx, m *Message) error {
+func noteSlowly(ctx context.Context, tx *Tx, m *Message) error {
 	select {
 	case <-time.After(10 * time.Millisecond):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return record(ctx, tx, m)
+	return note(ctx, tx, m)
 }
 
-func recordAfter(hold <-chan struct{}) func(context.Context, *Tx, *Message) error {
+func noteAfter(hold <-chan struct{}) func(context.Context, *Tx, *Message) error {
 	return func(ctx context.Context, tx *Tx, m *Message) error {
 		select {
 		case <-hold:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		return record(ctx, tx, m)
+		return note(ctx, tx, m)
 	}
 }
