@@ -37,8 +37,8 @@ func as(user string) func(*Config) {
 	return func(c *Config) { c.NATS.User, c.NATS.Password = user, user }
 }
 
-// denied waits until a node says that NATS refuses it.
-func denied(t *testing.T, c *Connection) {
+// authDenied waits until a node says that NATS refuses it.
+func authDenied(t *testing.T, c *Connection) {
 	t.Helper()
 	eventually(t, 30*time.Second, "auth_denied is reported", func() bool {
 		return slices.ContainsFunc(c.Status().Troubles, func(s string) bool { return strings.HasPrefix(s, "auth: ") })
@@ -58,15 +58,15 @@ func TestSeedI(t *testing.T) {
 	check(t, out.SendMessage("for bob"))
 	falseBob := realNode(t, "bob", url, as("mallory"))
 	stolen := collect(t, falseBob.Join("x", ReadOnly, WithStart(StartAll)))
-	denied(t, falseBob)
+	authDenied(t, falseBob)
 	// i1: a reader that nobody has let in.
 	ghost := realNode(t, "ghost", url, as("mallory"))
 	leaked := collect(t, ghost.Join("x", ReadOnly, WithStart(StartAll)))
-	denied(t, ghost)
+	authDenied(t, ghost)
 	// i2: a message in the name of somebody else.
 	ceo := realNode(t, "ceo", url, as("mallory"))
 	check(t, ceo.Join("x", WriteOnly).SendMessage("wire the money"))
-	denied(t, ceo)
+	authDenied(t, ceo)
 
 	got := collect(t, realNode(t, "bob", url, as("bob")).Join("x", ReadOnly, WithStart(StartAll)))
 	expect(t, got, "for bob", 30*time.Second)
