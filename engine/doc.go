@@ -15,6 +15,7 @@
 //   - the loop, which owns peers, members, links and presence: everything reaches it through its mailbox;
 //   - one goroutine for each ordering domain of each sender, which runs handlers one at a time;
 //   - the janitor, which deletes from the log what nobody needs any more;
+//   - the manager, which obeys management commands one after the other;
 //   - one for Config.OnEvent.
 //
 // # What a crash leaves

@@ -6,7 +6,8 @@ import (
 )
 
 // Event is something that an operator should hear of. Kinds: connected, disconnected, auth_denied, bus_error, gap,
-// dead_letter, identity_conflict, member_joined, member_left, storage_failed, storage_ok.
+// dead_letter, withdrawn (dead letters that were none), identity_conflict, member_joined, member_left, reader_gone, command,
+// command_refused, kicked, unkicked, storage_failed, storage_ok.
 type Event struct {
 	At                  time.Time
 	Kind, Node, Channel string // Node and Channel may be empty

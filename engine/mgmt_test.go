@@ -634,3 +634,32 @@ func TestKickMeetsQueue(t *testing.T) {
 		}
 	}
 }
+
+// TestMgmtOverNATS commands over a real server.
+func TestMgmtOverNATS(t *testing.T) {
+	t.Parallel()
+	nats := runNATS(t, -1)
+	defer nats.Shutdown()
+	quick := func(c *Config) { c.KeepaliveInterval, c.NodeOfflineTimeout = 200*time.Millisecond, 2*time.Second }
+	a := realNode(t, "a", nats.ClientURL(), quick)
+	b := realNode(t, "b", nats.ClientURL(), quick)
+	out := a.Join("x", WriteOnly)
+	got := collect(t, b.Join("x", ReadOnly))
+	check(t, out.SendMessage("one"))
+	expect(t, got, "one", 10*time.Second)
+	eventually(t, 10*time.Second, "b sees a", func() bool { return len(b.Mgmt.Nodes()) == 2 })
+	answers, err := b.Mgmt.Kick("b")
+	check(t, err)
+	wantOutcomes(t, answers, err, "a=done b=done")
+	check(t, out.SendMessage("two"))
+	answers, err = a.Mgmt.Unkick("b")
+	check(t, err)
+	wantOutcomes(t, answers, err, "a=done b=done")
+	eventually(t, 10*time.Second, "b reads x again", func() bool { return len(a.Mgmt.GetSubscribers("x")) == 1 })
+	check(t, out.SendMessage("three"))
+	for m := range got { // "two" may come too: it was sent within the second of doubt about b's new join
+		if string(m.Data) == "three" {
+			break
+		}
+	}
+}
