@@ -72,8 +72,13 @@ type counters struct {
 	dead                                                                             reasonCounter
 }
 
-// New opens the node's database and starts it. It does not wait for NATS: messages sent meanwhile wait in the log.
-// Errors wrap ErrConfig for a bad value, naming the field, or tell what is wrong with the database.
+// New opens the node's database and starts the node. It does not wait for NATS: messages sent meanwhile wait in the log.
+// A nil config means DefaultConfig; New leaves the one that it is given as it is. Errors wrap ErrConfig for a bad value,
+// naming the field, or tell what is wrong with the database. Two programs cannot have one database open.
+//
+// Without Config.NodeID an id is generated at the first start and kept in a file beside the database, rmds-node.id for the
+// default storage path, for all later ones. The file is locked while the node runs: a second program without an id in
+// the same directory gets an error, not the same name.
 func New(config *Config, opts ...Option) (*Connection, error) {
 	if config == nil {
 		config = DefaultConfig()

@@ -9,54 +9,6 @@ import (
 	rmds "github.com/getevo/rmds/engine"
 )
 
-// The snippet of the original description, unchanged.
-func ExampleMgmt() {
-	network := startNetwork()
-	defer network.stop()
-	connection := network.connect("node-1")
-	connection.Join("chat", rmds.RW)
-
-	// Get network topology
-	topology := connection.Mgmt.Topology()
-
-	// Get all nodes
-	nodes := connection.Mgmt.Nodes()
-
-	// Get all channels
-	channels := connection.Mgmt.Channels()
-
-	// Get channel subscribers
-	subscribers := connection.Mgmt.GetSubscribers("chat")
-
-	// Get statistics
-	stats := connection.Mgmt.Statistic()
-	fmt.Printf("Delivered: %d\n", stats["delivered"])
-	fmt.Printf("Queued: %d\n", stats["queued"])
-	fmt.Printf("Dropped: %d\n", stats["dropped"])
-
-	// Kick a node
-	connection.Mgmt.Kick("node-4")
-
-	// Kick from channel
-	connection.Mgmt.KickChannel("node-4")
-
-	// Purge messages
-	connection.Mgmt.PurgeAll()   // All messages for all nodes
-	connection.Mgmt.PurgeSent()  // Sent messages for all nodes
-	connection.Mgmt.PurgeQueue() // Queued messages for all nodes
-
-	connection.Mgmt.PurgeAll(rmds.Self)   // All messages for current node
-	connection.Mgmt.PurgeSent(rmds.Self)  // Sent messages for current node
-	connection.Mgmt.PurgeQueue(rmds.Self) // Queued messages for current node
-
-	fmt.Println(len(topology.Nodes), nodes[0].ID, channels, subscribers)
-	// Output:
-	// Delivered: 0
-	// Queued: 0
-	// Dropped: 0
-	// 1 node-1 [chat] [node-1]
-}
-
 // Nodes that list operators obey those alone, and every node keeps what it was told.
 func ExampleMgmt_Kick() {
 	network := startNetwork()

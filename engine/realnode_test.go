@@ -7,7 +7,7 @@ import (
 )
 
 // realNode starts a node that speaks to a real nats-server.
-func realNode(t *testing.T, id, url string, change ...func(*Config)) *Connection {
+func realNode(t testing.TB, id, url string, change ...func(*Config)) *Connection {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.NodeID, cfg.StoragePath, cfg.Logger = id, filepath.Join(t.TempDir(), id+".db"), testLogger(t)

@@ -87,7 +87,7 @@ func TestConfigErrors(t *testing.T) {
 // TestNATSPrefix: nodes of two prefixes share a NATS server and nothing else, also where a prefix begins with the other.
 func TestNATSPrefix(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var here, there record
+		var here, there inbox
 		net, a, b := pair(t, writeX, here.joinX(t))
 		other := newSimNode(t, net, "c", there.joinX(t))
 		other.cfg = func(c *Config) { c.NATSPrefix = "rmds.other." }
@@ -190,7 +190,7 @@ func TestCompression(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			var size atomic.Int64
-			var got record
+			var got inbox
 			net, a, _ := pair(t, writeX, nil)
 			mem := net.Connect("meter")
 			defer mem.Close()
@@ -258,7 +258,7 @@ func TestConcurrentUse(t *testing.T) {
 // later one says ErrClosed, and no goroutine is left, which the bubble checks.
 func TestCloseUnderLoad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got record
+		var got inbox
 		_, a, _ := pair(t, writeX, got.joinX(t))
 		accepted := make(chan int)
 		go func() {

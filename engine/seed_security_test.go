@@ -37,8 +37,8 @@ func as(user string) func(*Config) {
 	return func(c *Config) { c.NATS.User, c.NATS.Password = user, user }
 }
 
-// authDenied waits until a node says that NATS refuses it.
-func authDenied(t *testing.T, c *Connection) {
+// waitDenied waits until a node says that NATS refuses it.
+func waitDenied(t *testing.T, c *Connection) {
 	t.Helper()
 	eventually(t, 30*time.Second, "auth_denied is reported", func() bool {
 		return slices.ContainsFunc(c.Status().Troubles, func(s string) bool { return strings.HasPrefix(s, "auth: ") })
@@ -58,15 +58,15 @@ func TestSeedI(t *testing.T) {
 	check(t, out.SendMessage("for bob"))
 	falseBob := realNode(t, "bob", url, as("mallory"))
 	stolen := collect(t, falseBob.Join("x", ReadOnly, WithStart(StartAll)))
-	authDenied(t, falseBob)
+	waitDenied(t, falseBob)
 	// i1: a reader that nobody has let in.
 	ghost := realNode(t, "ghost", url, as("mallory"))
 	leaked := collect(t, ghost.Join("x", ReadOnly, WithStart(StartAll)))
-	authDenied(t, ghost)
+	waitDenied(t, ghost)
 	// i2: a message in the name of somebody else.
 	ceo := realNode(t, "ceo", url, as("mallory"))
 	check(t, ceo.Join("x", WriteOnly).SendMessage("wire the money"))
-	authDenied(t, ceo)
+	waitDenied(t, ceo)
 
 	got := collect(t, realNode(t, "bob", url, as("bob")).Join("x", ReadOnly, WithStart(StartAll)))
 	expect(t, got, "for bob", 30*time.Second)
@@ -85,7 +85,7 @@ func TestSeedI(t *testing.T) {
 // listened to, and what it sent is kept as a dead letter.
 func TestSeedIChannel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got, leaked record
+		var got, leaked inbox
 		net, a, b := pair(t, func(c *Connection) { c.Join("x", WriteOnly, AllowReaders("b", "b-*")) },
 			func(c *Connection) { check(t, c.Join("x", ReadOnly, AllowWriters("a")).OnMessage(got.on)) })
 		ghost := newSimNode(t, net, "ghost", leaked.joinX(t))

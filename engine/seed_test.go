@@ -21,27 +21,27 @@ import (
 
 // What the seed's own code was measured to break, by the names of docs/seed.md; rows that other tests show are listed there.
 
-// record handles a channel with OnMessage and keeps what came, in order.
-type record struct {
+// inbox handles a channel with OnMessage and keeps what came, in order.
+type inbox struct {
 	mu   sync.Mutex
 	list []string
 }
 
-func (r *record) on(m *Message) {
+func (r *inbox) on(m *Message) {
 	r.mu.Lock()
 	r.list = append(r.list, string(m.Data))
 	r.mu.Unlock()
 	_ = m.Ack() // ErrStale shows in the order
 }
 
-func (r *record) count() int {
+func (r *inbox) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.list)
 }
 
 // check fails the test unless the messages 1 to n came, each once and in order.
-func (r *record) check(t *testing.T, n int) {
+func (r *inbox) check(t *testing.T, n int) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,7 +55,7 @@ func (r *record) check(t *testing.T, n int) {
 	}
 }
 
-func (r *record) joinX(t *testing.T) func(*Connection) {
+func (r *inbox) joinX(t *testing.T) func(*Connection) {
 	return func(c *Connection) { check(t, c.Join("x", ReadOnly).OnMessage(r.on)) }
 }
 
@@ -63,7 +63,7 @@ func (r *record) joinX(t *testing.T) func(*Connection) {
 // second of the return, and all are acknowledged.
 func TestSeedC3(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got record
+		var got inbox
 		_, a, b := pair(t, writeX, got.joinX(t))
 		for n := 1; n <= 800; n++ {
 			switch n {
@@ -89,7 +89,7 @@ func TestSeedC3(t *testing.T) {
 // TestSeedK: a burst, an outage, another burst, all of it faster than a disk: order holds.
 func TestSeedK(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got record
+		var got inbox
 		_, a, b := pair(t, writeX, got.joinX(t))
 		x := a.conn.channel("x")
 		burst := func(from, to int) {
@@ -219,7 +219,7 @@ func TestSeedD6(t *testing.T) {
 // never beside its own earlier attempt, and everything is acknowledged in the end.
 func TestSeedD7(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got record
+		var got inbox
 		var running, most atomic.Int32
 		_, a, b := pair(t, writeX, nil)
 		b.stop()
@@ -252,7 +252,7 @@ func TestSeedD7(t *testing.T) {
 // meanwhile; the other does not wait for it.
 func TestSeedJ(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var here, away record
+		var here, away inbox
 		net, a, _ := pair(t, writeX, here.joinX(t))
 		c := newSimNode(t, net, "c", away.joinX(t))
 		c.start()
@@ -286,7 +286,7 @@ func ghost(mem *bus.Mem, name string) {
 // never answered, and the real reader gets everything.
 func TestSeedG(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got record
+		var got inbox
 		net, a, _ := pair(t, writeX, got.joinX(t))
 		mem := net.Connect("mallory")
 		defer mem.Close()
@@ -308,7 +308,7 @@ func TestSeedF3(t *testing.T) {
 	nats := runNATS(t, -1)
 	defer nats.Shutdown()
 	lively := func(c *Config) { c.KeepaliveInterval = 10 * time.Millisecond }
-	got := make([]record, 3)
+	got := make([]inbox, 3)
 	for i := range got {
 		check(t, realNode(t, readerNames[i], nats.ClientURL(), lively).Join("x", ReadOnly).OnMessage(got[i].on))
 	}
@@ -322,7 +322,7 @@ func TestSeedF3(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				alice.Status()
+				alice.Mgmt.GetSubscribers("x")
 			}
 		}
 	}()
@@ -381,7 +381,7 @@ func TestSeedS(t *testing.T) {
 func TestSeedE3(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var writes atomic.Int64
-		var got record
+		var got inbox
 		_, a, _ := pair(t, writeX, got.joinX(t))
 		a.stop()
 		a.cfg = func(c *Config) {
@@ -416,7 +416,7 @@ func TestSeedE3(t *testing.T) {
 func TestSeedClock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var jump atomic.Int64
-		var got record
+		var got inbox
 		_, a, b := pair(t, writeX, got.joinX(t))
 		a.stop()
 		a.cfg = func(c *Config) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/getevo/rmds/engine"
@@ -14,6 +15,8 @@ type chat struct {
 	conn *engine.Connection
 	ch   *engine.Channel
 	room *room
+
+	sending sync.Mutex // so that what is shown is in the order of sending
 }
 
 // open starts the node. It does not wait for NATS: what is typed meanwhile is sent when it comes.
@@ -50,6 +53,8 @@ func (c *chat) received(m *engine.Message) {
 
 // send stores a message and shows it: a node does not receive its own. nil means that every reader will get it.
 func (c *chat) send(text string) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	at := time.Now()
 	if err := c.ch.SendMessage(text); err != nil {
 		return err
@@ -79,30 +84,18 @@ func (c *chat) event(e engine.Event) {
 
 // command answers one of the commands; ok is false if there is none of that name.
 func (c *chat) command(name string) (answer string, ok bool) {
-	s := c.conn.Status()
 	var b strings.Builder
 	switch name {
 	case "/stats":
-		fmt.Fprintf(&b, "Delivered: %d\nQueued: %d\nDropped: %d\nReceived: %d\n", s.Delivered, s.Queued, s.Dead, s.Handled)
-		fmt.Fprintf(&b, "NATS: %s\n", connection(s.Connected))
+		stats := c.conn.Mgmt.Statistic()
+		fmt.Fprintf(&b, "Delivered: %d\nQueued: %d\nDropped: %d\n", stats["delivered"], stats["queued"], stats["dropped"])
 	case "/nodes":
-		fmt.Fprintf(&b, "%s (this node)\n", s.Node)
-		for _, p := range s.Peers {
-			fmt.Fprintf(&b, "%s %s, last heard %s\n", p.Node, online(p.Online), ago(p.LastHeard))
+		for _, n := range c.conn.Mgmt.Nodes() {
+			fmt.Fprintf(&b, "%s %s\n", n.ID, presence(n))
 		}
 	case "/topology":
-		for _, ch := range s.Channels {
-			fmt.Fprintf(&b, "%s: %s (this node), %s\n", ch.Name, s.Node, ch.Role)
-		}
-		for _, p := range s.Peers {
-			for _, r := range p.Readers {
-				if r.Channel != "" {
-					fmt.Fprintf(&b, "%s: %s -> %s (%s), %d waiting\n", r.Channel, s.Node, p.Node, online(p.Online), r.Queued)
-				}
-			}
-			if len(p.Readers) == 0 {
-				fmt.Fprintf(&b, "%s (%s)\n", p.Node, online(p.Online))
-			}
+		for _, ch := range c.conn.Mgmt.Topology().Channels {
+			fmt.Fprintf(&b, "%s: %s -> %s\n", ch.Name, nodes(ch.Writers), nodes(ch.Readers))
 		}
 	default:
 		return "", false
@@ -112,23 +105,23 @@ func (c *chat) command(name string) (answer string, ok bool) {
 
 const commandHelp = "commands are /stats, /nodes, /topology and /quit"
 
-func connection(up bool) string {
-	if up {
-		return "connected"
-	}
-	return "not connected"
-}
-
-func online(up bool) string {
-	if up {
+// presence says what is known of a node's whereabouts.
+func presence(n engine.Node) string {
+	switch {
+	case n.Self:
+		return "(this node)"
+	case n.Online:
 		return "online"
+	case n.LastHeard.IsZero():
+		return "offline, not heard since the start"
 	}
-	return "offline"
+	return "offline, last heard " + time.Since(n.LastHeard).Round(time.Second).String() + " ago"
 }
 
-func ago(t time.Time) string {
-	if t.IsZero() {
-		return "never since the start"
+// nodes names the nodes at one end of a channel.
+func nodes(ids []string) string {
+	if len(ids) == 0 {
+		return "nobody"
 	}
-	return time.Since(t).Round(time.Second).String() + " ago"
+	return strings.Join(ids, ", ")
 }

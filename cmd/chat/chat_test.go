@@ -245,7 +245,7 @@ func TestFourUsers(t *testing.T) {
 		return contains(lines, "alice (this node)") && contains(lines, "andy online") && contains(lines, "bob online")
 	})
 	alice.enter("/topology")
-	alice.wait("the topology", func(lines []string) bool { return contains(lines, "my_channel: alice -> lisa (online), 0 waiting") })
+	alice.wait("the topology", func(lines []string) bool { return contains(lines, "my_channel: alice, bob -> andy, bob, lisa") })
 	for _, u := range append(readers, alice) {
 		u.quit()
 	}

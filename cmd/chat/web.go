@@ -104,7 +104,7 @@ func isLoopbackName(host string) bool {
 type state struct {
 	Node      string   `json:"node"`
 	Channel   string   `json:"channel"`
-	Role      string   `json:"role"`
+	Does      string   `json:"does"` // reads, writes, or both
 	Connected bool     `json:"connected"`
 	Queued    int64    `json:"queued"`
 	Online    []string `json:"online"` // other nodes
@@ -112,7 +112,7 @@ type state struct {
 
 func (c *chat) state() state {
 	s := c.conn.Status()
-	st := state{Node: s.Node, Channel: c.ch.Name(), Role: c.ch.Role().String(), Connected: s.Connected, Queued: s.Queued, Online: []string{}}
+	st := state{Node: s.Node, Channel: c.ch.Name(), Does: does[c.ch.Role()], Connected: s.Connected, Queued: s.Queued, Online: []string{}}
 	for _, p := range s.Peers {
 		if p.Online {
 			st.Online = append(st.Online, p.Node)

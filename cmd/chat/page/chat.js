@@ -18,10 +18,12 @@ function addLine(line) {
   const p = document.createElement("p");
   if (line.own) p.className = "own";
   if (line.sender) {
+    const head = document.createElement("small");
+    if (!line.own) head.append(element("b", line.sender));
     const at = element("time", new Date(line.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
     at.dateTime = line.at;
-    p.append(at);
-    if (!line.own) p.append(element("b", line.sender));
+    head.append(at);
+    p.append(head);
   } else {
     p.className = "system";
   }
@@ -33,12 +35,12 @@ function addLine(line) {
 function showState(s) {
   document.title = s.node + " – " + s.channel;
   document.getElementById("title").textContent = s.node + " on " + s.channel;
-  const parts = [s.role, s.connected ? "connected" : "NATS is away"];
+  const parts = [s.does, s.connected ? "connected" : "NATS is away"];
   if (s.queued) parts.push(s.queued + " waiting for delivery");
   parts.push(s.online.length ? "online: " + s.online.join(", ") : "nobody else online");
   stateLine.textContent = parts.join(" · ");
   stateLine.className = s.connected ? "" : "away";
-  text.placeholder = s.role === "reader" ? "/stats /nodes /topology" : "Message, or /stats /nodes /topology";
+  text.placeholder = s.does === "reads" ? "/stats /nodes /topology" : "Message, or /stats /nodes /topology";
 }
 
 function showAnswer(content, bad) {
@@ -57,11 +59,18 @@ events.addEventListener("error", () => {
   stateLine.className = "away";
 });
 
-form.addEventListener("submit", async (e) => {
+// What is typed is sent one after the other, in the order of typing.
+let sending = Promise.resolve();
+
+form.addEventListener("submit", (e) => {
   e.preventDefault();
   const typed = text.value.trim();
   if (!typed) return;
   text.value = "";
+  sending = sending.then(() => send(typed));
+});
+
+async function send(typed) {
   try {
     const r = await fetch("send", {
       method: "POST",
@@ -75,4 +84,4 @@ form.addEventListener("submit", async (e) => {
     showAnswer("not sent: " + err.message, true);
     if (!text.value) text.value = typed;
   }
-});
+}
