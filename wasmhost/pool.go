@@ -101,7 +101,7 @@ func (m *Module) run(ctx context.Context, msg *Msg, effects Effects) Outcome {
 	inst, mark := m.pool.take()
 	if inst == nil {
 		var err error
-		if inst, err = m.newInstance(ctx); err != nil {
+		if inst, err = m.start(ctx); err != nil {
 			return refusedCall(err)
 		}
 	}

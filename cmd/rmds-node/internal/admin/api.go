@@ -151,7 +151,7 @@ type HandlerStatus struct {
 	Name     string   `json:"name"`
 	Module   string   `json:"module"` // its file
 	SHA256   string   `json:"sha256"`
-	Kind     string   `json:"kind"` // reactor or command
+	Kind     string   `json:"kind"` // reactor, command or lines
 	Channels []string `json:"channels"`
 
 	Since   time.Time `json:"since"`             // when the module came to run

@@ -63,7 +63,7 @@ func loadModule(ctx context.Context, host *wasmhost.Host, c *config.Config, i in
 	if fault != nil {
 		return nil, fault
 	}
-	settings := wasmhost.Settings{Name: h.Name, Config: h.Config, Env: h.Env, Sends: h.Send, Logger: log}
+	settings := wasmhost.Settings{Name: h.Name, Mode: modeOf(h), Config: h.Config, Env: h.Env, Sends: h.Send, Logger: log}
 	slot, err := host.NewSlot(ctx, wasm, limitsOf(h), settings)
 	if err != nil {
 		f := c.Fault(m.key+".module", h.Module+": "+err.Error(), remedy(err))
@@ -77,6 +77,13 @@ func limitsOf(h *config.Handler) wasmhost.Limits {
 	l := wasmhost.DefaultLimits()
 	l.Timeout, l.CPU, l.MemoryBytes = time.Duration(h.Timeout), time.Duration(h.CPU), int64(h.Memory)
 	return l
+}
+
+func modeOf(h *config.Handler) wasmhost.Mode {
+	if h.Mode == config.ModeAuto {
+		return wasmhost.ModeAuto
+	}
+	return wasmhost.Mode(h.Mode)
 }
 
 // read reads the module's file, never more than the limit and a byte, and checks its sum, which it returns too if it got
