@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -49,17 +50,21 @@ func (p *Page) call(method string, in, out any) {
 func (p *Page) event(method string, raw json.RawMessage) {
 	var e struct {
 		Details exception `json:"exceptionDetails"`
+		Type    string    // of a call to console
+		Args    []struct{ Value, Description string }
 		Entry   struct {
 			Source, Level, Text, URL string
 		} `json:"entry"`
 	}
-	_ = json.Unmarshal(raw, &e) // an event of another form is none of these
+	_ = json.Unmarshal(raw, &e) // what does not fit stays empty
 	fault := ""
 	switch {
 	case method == "Runtime.exceptionThrown":
 		fault = e.Details.String()
 	case method == "Log.entryAdded" && e.Entry.Level == "error" && e.Entry.Source != "network":
 		fault = e.Entry.Source + ": " + e.Entry.Text + " " + e.Entry.URL
+	case method == "Runtime.consoleAPICalled" && e.Type == "error":
+		fault = fmt.Sprintf("console: %+v", e.Args)
 	default:
 		return
 	}
