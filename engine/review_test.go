@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/getevo/rmds/engine/internal/bus"
+)
+
+// TestP8LateWriter: a writer that joins a channel while it has a link to a reader of it, for another channel, delivers.
+func TestP8LateWriter(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, a, b := pair(t, writeX, func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).Handle(tally("work")))
+			check(t, c.Join("y", ReadOnly).Handle(tally("work")))
+		})
+		sendRange(t, a.conn, 1, 1)
+		eventually(t, 10*time.Second, "the first is handled", handled(t, b.conn, 1))
+		time.Sleep(10 * time.Second)
+		check(t, a.conn.Join("y", WriteOnly).SendMessage("2"))
+		eventually(t, 30*time.Second, "the second is handled", handled(t, b.conn, 2))
+	})
+}
+
+// TestP30EarlierExpiresLater: messages that expire before those that were set aside already, in front of them, are dead
+// letters once, and the queue goes on.
+func TestP30EarlierExpiresLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		a := newSimNode(t, net, "a", writeX)
+		stuck := true
+		b := newSimNode(t, net, "b", func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).OnMessage(func(m *Message) {
+				if stuck {
+					check(t, m.Nak(time.Hour))
+					return
+				}
+				check(t, m.Ack())
+			}))
+		})
+		a.start()
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		time.Sleep(3 * time.Second)
+		x := a.conn.channel("x")
+		b.mem.Down() // framed, but it will have to be framed again
+		time.Sleep(20 * time.Second)
+		for n, ttl := range []time.Duration{0, time.Minute, time.Minute, time.Second, time.Second, 0} {
+			check(t, x.SendMessage(strconv.Itoa(n+1), Timeout(ttl)))
+		}
+		time.Sleep(5 * time.Second)
+		b.mem.Up()
+		time.Sleep(5 * time.Second) // 4 and 5 are set aside; 1 to 3 wait behind the handler
+		if dead := setAside(t, a.conn); len(dead) != 2 {
+			t.Fatalf("%d dead letters, want 2", len(dead))
+		}
+		b.mem.Down()
+		time.Sleep(2 * time.Minute)
+		stuck = false
+		b.stop()
+		b.start()
+		for range 20 {
+			time.Sleep(time.Second)
+			if dead := setAside(t, a.conn); len(dead) > 4 {
+				t.Fatalf("%d dead letters, want 4", len(dead))
+			}
+		}
+		eventually(t, time.Minute, "the queue is empty", func() bool { return a.conn.Status().Queued == 0 })
+		if dead := setAside(t, a.conn); len(dead) != 4 {
+			t.Errorf("%d dead letters, want 4", len(dead))
+		}
+	})
+}
+
+// TestUnreadableLog: while the log cannot be read, nothing is skipped; it is read as soon as that works again.
+func TestUnreadableLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		disk := newFaultyDisk(1)
+		disk.set(false)
+		disk.chance["ReadLog"] = 1
+		a := newSimNode(t, net, "a", writeX)
+		a.cfg = func(c *Config) { c.Fault = disk.hook }
+		b := newSimNode(t, net, "b", readX(t))
+		a.start()
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		time.Sleep(3 * time.Second)
+		b.stop()
+		sendRange(t, a.conn, 1, 3)
+		check(t, a.conn.channel("x").SendMessage("4", Timeout(time.Second)))
+		time.Sleep(10 * time.Second)
+		var stuck = true
+		b.join = func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).OnMessage(func(m *Message) {
+				if stuck {
+					check(t, m.Nak(time.Hour))
+				}
+			}))
+		}
+		b.start()
+		time.Sleep(5 * time.Second) // 4 is set aside, 1 to 3 wait behind the handler
+		if dead := setAside(t, a.conn); len(dead) != 1 {
+			t.Fatalf("%d dead letters, want 1", len(dead))
+		}
+		b.stop()
+		a.stop()
+		disk.set(true)
+		a.start()
+		b.join = readX(t)
+		b.start()
+		time.Sleep(10 * time.Second)
+		disk.set(false)
+		eventually(t, 10*time.Second, "all are handled", handled(t, b.conn, 3))
+	})
+}
+
+// TestCloseAcknowledges: what was handled when a node is closed is acknowledged before it goes.
+func TestCloseAcknowledges(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		a, b := newSimNode(t, net, "a", writeX), newSimNode(t, net, "b", readX(t))
+		a.start()
+		b.start()
+		defer a.stop()
+		time.Sleep(3 * time.Second)
+		begun := make(chan struct{})
+		check(t, b.conn.Join("y", ReadOnly).OnMessage(func(m *Message) {
+			close(begun)
+			time.Sleep(time.Second)
+			check(t, m.Ack())
+		}))
+		time.Sleep(3 * time.Second)
+		check(t, a.conn.Join("y", WriteOnly).SendMessage("1"))
+		<-begun
+		b.stop()
+		time.Sleep(time.Second)
+		if q := a.conn.Status().Queued; q != 0 {
+			t.Errorf("%d messages wait, want 0", q)
+		}
+	})
+}
