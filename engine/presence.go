@@ -159,6 +159,11 @@ func (l *loop) channelsChanged(ch *Channel) {
 			for _, in := range p.in {
 				in.reset("memberships changed") // P8: what is owed has changed
 			}
+			for _, o := range p.out {
+				if o.lacks(ch.name) {
+					o.reopen(now)
+				}
+			}
 			p.openNeeded(now)
 		}
 		l.announce(now)
