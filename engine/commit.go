@@ -104,6 +104,7 @@ func (c *committer) add(u *unit) error {
 		c.mu.Unlock()
 		return errDiscarded
 	}
+	u.stage() // under the lock: a unit of an epoch that is over must not touch what later runs have staged
 	c.pending = append(c.pending, u)
 	c.bytes += u.bytes
 	c.mu.Unlock()
@@ -191,6 +192,10 @@ func (c *committer) take() (units []*unit, closed bool) {
 
 // commitCursors writes moved cursors when no other commit carries them, and is the probe write of a sick store.
 func (c *committer) commitCursors() {
+	if err := c.resync(); err != nil {
+		c.setHealth(err)
+		return
+	}
 	moved := c.cursors()
 	if len(moved) == 0 && !c.isSick() {
 		return

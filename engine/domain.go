@@ -299,9 +299,7 @@ func (d *domain) finish(it *item, epoch uint64, u *unit) {
 	d.mu.Lock()
 	d.inCommit++
 	d.mu.Unlock()
-	u.stage()
 	if err := d.c.commit.add(u); err != nil {
-		u.unstage()
 		d.finished(gen, err)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/getevo/rmds/engine/internal/bus"
+	"github.com/getevo/rmds/engine/internal/store"
 )
 
 // TestP8LateWriter: a writer that joins a channel while it has a link to a reader of it, for another channel, delivers.
@@ -142,4 +143,55 @@ func TestCloseAcknowledges(t *testing.T) {
 			t.Errorf("%d messages wait, want 0", q)
 		}
 	})
+}
+
+// TestP13LandedReply: a commit that failed and has landed all the same delivers what it holds, also if no other follows.
+func TestP13LandedReply(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		disk := newFaultyDisk(1)
+		disk.set(false)
+		disk.chance["Commit.landed"] = 1
+		a := newSimNode(t, net, "a", func(c *Connection) { check(t, c.Join("x", WriteOnly).HandleReplies(tally("replies"))) })
+		b := newSimNode(t, net, "b", readX(t))
+		b.cfg = func(c *Config) { c.Fault = disk.hook }
+		a.start()
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		time.Sleep(10 * time.Second)
+		disk.set(true)
+		sendRange(t, a.conn, 1, 1)
+		time.Sleep(100 * time.Millisecond)
+		disk.set(false)
+		eventually(t, time.Minute, "the answer is there", func() bool { return kvNumber(t, a.conn, "replies", "count/b") == 1 })
+	})
+}
+
+// TestP18DiscardedRun: a run that is discarded because storage failed meanwhile takes nothing from the runs after it that
+// share its store.
+func TestP18DiscardedRun(t *testing.T) {
+	a := newSimNode(t, bus.NewNetwork(1), "a", nil)
+	a.start()
+	defer a.stop()
+	c := a.conn.commit
+	k := a.conn.kvStore("s")
+	write := func(epoch uint64, value string) *unit {
+		return &unit{handled: &advance{epoch: epoch}, kv: []kvWrites{{k, []store.KVWrite{{Store: "s", Key: "k", Value: []byte(value)}}}}, done: func(error) {}}
+	}
+	old, _ := c.state()
+	c.throwAway()
+	epoch, _ := c.state()
+	hold := make(chan struct{})
+	blocking := &unit{done: func(error) { <-hold }} // the committer is busy
+	check(t, c.add(blocking))
+	check(t, c.add(write(epoch, "1")))
+	if err := c.add(write(old, "wrong")); err != errDiscarded {
+		t.Errorf("a unit of an epoch that is over: %v", err)
+	}
+	v, _, err := k.get("k")
+	close(hold)
+	if err != nil || string(v) != "1" {
+		t.Errorf("the next run reads %q, %v, want 1", v, err)
+	}
 }

@@ -40,13 +40,6 @@ func (u *unit) stage() {
 	}
 }
 
-// unstage takes them back: the unit will not be committed.
-func (u *unit) unstage() {
-	for _, w := range u.kv {
-		w.store.drop()
-	}
-}
-
 // staged writes are on disk now.
 func (u *unit) committed() {
 	for _, w := range u.kv {
