@@ -33,6 +33,7 @@ type unit struct {
 	undo     []store.AttemptKey
 	removed  []int64 // dead letters requeued by this unit
 	events   []store.Event
+	tell     []func() // what is counted and told when the unit is on disk
 	done     func(error)
 }
 

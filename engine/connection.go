@@ -198,7 +198,7 @@ func (c *Connection) Close() error {
 		close(c.stopping)
 		c.cancel()
 		<-c.clean.finished
-		c.loop.closeDomains()
+		c.loop.call(func() {}) // what came before stopping has started its domains; no more start now
 		c.domains.Wait()
 		c.commit.close()
 		c.loop.stop()

@@ -82,6 +82,11 @@ func (p *peer) answer(f wire.Frame) {
 // onOpen answers a sender that wants to begin.
 func (p *peer) onOpen(f *wire.Open, now time.Time) {
 	c := p.l.c
+	select {
+	case <-c.stopping:
+		return // no domain may start now
+	default:
+	}
 	if !validDomain(f.Domain) || len(f.Lineage) == 0 || f.Lineage[len(f.Lineage)-1].Run != f.ID.Run {
 		return
 	}

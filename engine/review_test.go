@@ -1,7 +1,12 @@
 package engine
 
 import (
+	"context"
+	"database/sql"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,4 +199,147 @@ func TestP18DiscardedRun(t *testing.T) {
 	if err != nil || string(v) != "1" {
 		t.Errorf("the next run reads %q, %v, want 1", v, err)
 	}
+}
+
+// TestP13Offender: an outcome that the database refuses, the disk being fine, is a failed attempt of that message alone; after
+// the last one it is a dead letter and the queue goes on.
+func TestP13Offender(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		a, b := newSimNode(t, net, "a", writeX), newSimNode(t, net, "b", readX(t))
+		b.cfg = func(c *Config) { c.MaxRetryAttempts = 3 }
+		a.start()
+		b.start()
+		b.stop()
+		db, err := sql.Open("sqlite", b.path)
+		check(t, err)
+		_, err = db.Exec(`CREATE TRIGGER bad BEFORE INSERT ON kv WHEN NEW.key = CAST('seen/a/3' AS BLOB) BEGIN SELECT RAISE(ABORT, 'bad key'); END`)
+		check(t, err)
+		check(t, db.Close())
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		sendRange(t, a.conn, 1, 6)
+		time.Sleep(time.Minute)
+		if got, want := seen(t, b.conn, 6), []int{1, 1, 0, 1, 1, 1}; !slices.Equal(got, want) {
+			t.Errorf("handled %v, want %v", got, want)
+		}
+		dead, err := b.conn.DeadLetters(0, 10)
+		check(t, err)
+		if len(dead) != 1 || dead[0].Reason != "attempts" || dead[0].Attempts != 3 || !strings.Contains(dead[0].Detail, "bad key") {
+			t.Errorf("dead letters are %+v", dead)
+		}
+	})
+}
+
+// TestCloseStartsNothing: a peer that opens a link while a node waits for its handlers to end gets nothing handled, and
+// leaves no goroutine behind.
+func TestCloseStartsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		var late atomic.Int64
+		closing := false
+		begun := make(chan struct{}, 1)
+		b := newSimNode(t, net, "b", func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "slow", Func: func(context.Context, *Tx, *Message) error {
+				if closing {
+					late.Add(1)
+				}
+				begun <- struct{}{}
+				time.Sleep(10 * time.Second)
+				return nil
+			}}))
+		})
+		a, d := newSimNode(t, net, "a", writeX), newSimNode(t, net, "d", writeX)
+		a.start()
+		b.start()
+		time.Sleep(3 * time.Second)
+		sendRange(t, a.conn, 1, 1)
+		<-begun
+		ended := make(chan struct{})
+		closing = true
+		go func() { b.stop(); close(ended) }()
+		time.Sleep(time.Second)
+		d.start()
+		sendRange(t, d.conn, 1, 1)
+		<-ended
+		time.Sleep(time.Minute)
+		if n := late.Load(); n != 0 {
+			t.Errorf("%d messages were handled after Close was called", n)
+		}
+		a.stop()
+		d.stop()
+	})
+}
+
+// TestCloseDoesNotSpin: a handler that gives up because the node closes is not called again and again.
+func TestCloseDoesNotSpin(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		runs := 0
+		begun := make(chan struct{})
+		b := newSimNode(t, net, "b", func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "h", Func: func(ctx context.Context, _ *Tx, _ *Message) error {
+				if runs++; runs == 1 {
+					close(begun)
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}}))
+		})
+		a := newSimNode(t, net, "a", writeX)
+		a.start()
+		b.start()
+		sendRange(t, a.conn, 1, 1)
+		<-begun
+		b.conn.clean.finished = make(chan struct{}) // a janitor that takes its time
+		time.AfterFunc(time.Millisecond, func() { close(b.conn.clean.finished) })
+		b.stop()
+		if runs != 1 {
+			t.Errorf("the handler ran %d times", runs)
+		}
+		a.stop()
+	})
+}
+
+// TestAttemptsSurviveRestart: attempts count through a clean restart too, and their row goes with the message.
+func TestAttemptsSurviveRestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		last, fail := 0, true
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		a := newSimNode(t, net, "a", writeX)
+		b := newSimNode(t, net, "b", func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "h", Func: func(_ context.Context, _ *Tx, m *Message) error {
+				last = m.Attempt
+				if fail {
+					return RetryAfter(time.Second, "no")
+				}
+				return nil
+			}}))
+		})
+		a.start()
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		sendRange(t, a.conn, 1, 1)
+		for last < 3 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.stop()
+		fail = false
+		b.start()
+		time.Sleep(20 * time.Second)
+		if last != 4 {
+			t.Errorf("attempt %d after the restart, want 4", last)
+		}
+		pos, err := b.conn.st.Positions("a")
+		check(t, err)
+		n, err := b.conn.st.AttemptCount(store.AttemptKey{Sender: "a", Run: a.conn.run, Seq: 1, Membership: pos[0].Membership})
+		check(t, err)
+		if n != 0 {
+			t.Errorf("%d attempts are still stored", n)
+		}
+	})
 }
