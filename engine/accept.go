@@ -17,6 +17,7 @@ func (o *outLink) opened(a *wire.Accept) error {
 	p.offset = p.l.c.wall().UnixNano() - a.Now
 	o.accept, o.members, o.byStream = a, map[uint64]*member{}, map[streamKey]*member{}
 	clear(p.reads)
+	p.l.c.clean.opening()
 	deleted, err := p.l.c.deletedSeqs()
 	if err != nil {
 		return err

@@ -151,6 +151,7 @@ func (c *Connection) start() error {
 	c.events = newEventQueue(c.cfg.OnEvent)
 	c.commit = newCommitter(c.st, c.tail, next, c.cfg.EnableCompression, c.wall)
 	c.loop = newLoop(c)
+	c.clean = newJanitor(c)
 	c.commit.cursors = c.ledger.takeDirty
 	c.commit.cursorsLost = c.ledger.keepDirty
 	c.commit.discard = c.dropOverlays
@@ -172,7 +173,6 @@ func (c *Connection) start() error {
 	}
 	go c.commit.run()
 	go c.loop.run()
-	c.clean = newJanitor(c)
 	go c.clean.run()
 	if err := c.loop.listen(); err != nil {
 		return errors.Join(err, c.Close())

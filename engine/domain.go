@@ -27,8 +27,9 @@ type domain struct {
 	sender string
 	name   string
 
-	link    *inLink     // the loop's goroutine only
-	touched atomic.Bool // the loop knows already that there is progress
+	link    *inLink         // the loop's goroutine only
+	carried map[uint64]bool // memberships that were on its links; the loop's goroutine only
+	touched atomic.Bool     // the loop knows already that there is progress
 
 	wake  chan struct{}
 	first bool // nothing was attempted yet, in this start of the node; the domain's goroutine only (P14)
@@ -56,7 +57,8 @@ type item struct {
 	channel    string // of the membership; "" for addressed records
 	first      bool
 	gen        uint64
-	offset     int64 // to be added to the sender's stamps to compare them with this node's clock
+	began      time.Time // when the link was opened,
+	theirs     int64     // and what the sender's clock said then
 }
 
 func (it *item) key(sender string) store.AttemptKey {
@@ -64,7 +66,7 @@ func (it *item) key(sender string) store.AttemptKey {
 }
 
 func newDomain(c *Connection, sender, name string) *domain {
-	return &domain{c: c, sender: sender, name: name, wake: make(chan struct{}, 1), first: true, attempts: map[store.AttemptKey]int{},
+	return &domain{c: c, sender: sender, name: name, wake: make(chan struct{}, 1), first: true, carried: map[uint64]bool{}, attempts: map[store.AttemptKey]int{},
 		offences: map[store.AttemptKey]error{}}
 }
 
@@ -200,8 +202,8 @@ func (d *domain) handle(it *item, epoch uint64) {
 		return
 	}
 	rec := &it.d.Record
-	now := d.c.wall().UnixNano()
-	if rec.TTL > 0 && now-(rec.Created+it.offset) > rec.TTL {
+	// by the sender's clock and the time that has passed: this node's clock may jump
+	if age := it.theirs + int64(time.Since(it.began)) - rec.Created; rec.TTL > 0 && age > rec.TTL {
 		d.finish(it, epoch, d.deadUnit(it, "ttl", "expired before it was handled", 0))
 		return
 	}

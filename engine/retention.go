@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/getevo/rmds/engine/internal/store"
@@ -12,9 +13,32 @@ import (
 //
 // A block goes when every known reader has acknowledged what it is owed of it and DeliveredMessageRetention has passed.
 // What no reader was ever known for stays for MessageExpiry as well, and then becomes a dead letter (P26).
+//
+// A link that opens may be owed more than the survey has seen: deleting and opening exclude each other, and what was
+// surveyed before an opening is surveyed again.
 type janitor struct {
 	c        *Connection
 	finished chan struct{}
+
+	mu     sync.Mutex // held while log is deleted; taken last: its holder waits for nobody but the disk
+	opened uint64     // guarded by mu: openings of links, each of which may owe somebody more
+}
+
+// opening says that a link opens. It waits for a deletion that runs, a piece of one at most. Loop's goroutine.
+func (j *janitor) opening() {
+	j.mu.Lock()
+	j.opened++
+	j.mu.Unlock()
+}
+
+// delete deletes a piece, or nothing if a link has opened since the survey.
+func (j *janitor) delete(through int64, n needs, dead []store.Dead) (deleted int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.opened != n.opened {
+		return 0, nil
+	}
+	return j.c.st.DeleteLog(through, n.cursors, dead)
 }
 
 func newJanitor(c *Connection) *janitor { return &janitor{c: c, finished: make(chan struct{})} }
@@ -45,12 +69,16 @@ type needs struct {
 	through int64 // everybody has acknowledged what lies at or below
 	cursors []store.Cursor
 	read    map[streamKey]bool // streams with readers
+	opened  uint64             // janitor.opened at that moment
 }
 
 // survey asks the loop what readers still need.
 func (j *janitor) survey() (n needs, ok bool) {
 	n = needs{through: j.c.tail.lastSeq(), read: map[streamKey]bool{}}
 	ok = j.c.loop.call(func() {
+		j.mu.Lock()
+		n.opened = j.opened
+		j.mu.Unlock()
 		for _, p := range j.c.loop.peers {
 			for _, m := range p.members {
 				acked, count := j.c.ledger.cursor(m)
@@ -67,26 +95,12 @@ func (j *janitor) survey() (n needs, ok bool) {
 
 // clean deletes acknowledged blocks that are older than retention, and returns how many records that were.
 func (j *janitor) clean(retention time.Duration) (deleted int64, err error) {
-	n, ok := j.survey()
-	if !ok {
-		return 0, nil
-	}
-	now := j.c.wall()
-	kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
-	if err != nil {
-		return 0, err
-	}
-	through := min(n.through, kept-1)
-	unread, err := j.unread(n, now, retention)
-	if err != nil {
-		return 0, err
-	}
 	for {
-		piece, dead, err := j.piece(min(through, unread), n)
-		if err != nil || piece == 0 {
-			return deleted, err
+		n, ok := j.survey()
+		if !ok {
+			return deleted, nil
 		}
-		d, err := j.c.st.DeleteLog(piece, n.cursors, dead)
+		d, dead, err := j.cleanPiece(n, retention)
 		deleted += d
 		if err != nil || d == 0 {
 			return deleted, err
@@ -96,6 +110,25 @@ func (j *janitor) clean(retention time.Duration) (deleted int64, err error) {
 			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: "no_reader: " + dead[i].Detail})
 		}
 	}
+}
+
+// cleanPiece deletes some blocks of what a survey says may go. What is left is for the next piece, or the next round.
+func (j *janitor) cleanPiece(n needs, retention time.Duration) (deleted int64, dead []store.Dead, err error) {
+	now := j.c.wall()
+	kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
+	if err != nil {
+		return 0, nil, err
+	}
+	unread, err := j.unread(n, now, retention)
+	if err != nil {
+		return 0, nil, err
+	}
+	end, dead, err := j.piece(min(n.through, kept-1, unread), n)
+	if err != nil || end == 0 {
+		return 0, nil, err
+	}
+	deleted, err = j.delete(end, n, dead)
+	return deleted, dead, err
 }
 
 // unread returns the seq up to which what no reader is known for may go.

@@ -343,3 +343,66 @@ func TestAttemptsSurviveRestart(t *testing.T) {
 		}
 	})
 }
+
+// TestP28AdmittedWhileCleaning: what a reader is owed that comes between the janitor's survey and its deletion is not
+// deleted behind its back.
+func TestP28AdmittedWhileCleaning(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		a := newSimNode(t, net, "a", writeX)
+		b := newSimNode(t, net, "b", func(c *Connection) { check(t, c.Join("x", ReadOnly, WithStart(StartAll)).Handle(tally("work"))) })
+		a.start()
+		defer func() { a.stop(); b.stop() }()
+		sendRange(t, a.conn, 1, 5)
+		n, _ := a.conn.clean.survey()
+		b.start()
+		time.Sleep(500 * time.Millisecond)
+		n.through = 5
+		if deleted, err := a.conn.clean.delete(5, n, nil); err != nil || deleted != 0 {
+			t.Errorf("deleted %d, %v: a reader has come since the survey", deleted, err)
+		}
+		eventually(t, 10*time.Second, "5 are handled", handled(t, b.conn, 5))
+	})
+}
+
+// TestP9SlowChannel: a handler that takes its time on a channel ordered by itself holds up no other channel, also when
+// the links start again.
+func TestP9SlowChannel(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		begun := make(chan struct{}, 1)
+		_, a, b := pair(t, func(c *Connection) { c.Join("x", WriteOnly); c.Join("slow", WriteOnly) }, func(c *Connection) {
+			check(t, c.Join("x", ReadOnly).Handle(tally("work")))
+			check(t, c.Join("slow", ReadOnly, WithOrdering(OrderChannel)).Handle(&Handler{Name: "slow", Func: func(context.Context, *Tx, *Message) error {
+				begun <- struct{}{}
+				time.Sleep(10 * time.Minute)
+				return nil
+			}}))
+		})
+		check(t, a.conn.channel("slow").SendMessage("1"))
+		<-begun
+		b.conn.Join("other", ReadOnly) // starts all links again
+		time.Sleep(time.Second)
+		sendRange(t, a.conn, 1, 3)
+		eventually(t, time.Minute, "3 are handled", handled(t, b.conn, 3))
+	})
+}
+
+// TestTTLReceiverClock: a jump of the receiver's clock ages no message.
+func TestTTLReceiverClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		var jump atomic.Int64
+		a, b := newSimNode(t, net, "a", writeX), newSimNode(t, net, "b", readX(t))
+		b.cfg = func(c *Config) { c.Wall = func() time.Time { return time.Now().Add(time.Duration(jump.Load())) } }
+		a.start()
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		sendRange(t, a.conn, 1, 1)
+		eventually(t, 10*time.Second, "the first is handled", handled(t, b.conn, 1))
+		jump.Store(int64(56 * 365 * 24 * time.Hour)) // it has heard of NTP
+		sendRange(t, a.conn, 2, 3)
+		eventually(t, 10*time.Second, "all are handled", handled(t, b.conn, 3))
+	})
+}
