@@ -18,6 +18,7 @@ func (o *outLink) opened(a *wire.Accept) error {
 	p.compareKicks(time.Now(), a.Kicks)
 	o.accept, o.members, o.byStream = a, map[uint64]*member{}, map[streamKey]*member{}
 	clear(p.reads)
+	p.l.c.clean.opening()
 	deleted, err := p.l.c.deletedSeqs()
 	if err != nil {
 		return err

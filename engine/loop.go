@@ -157,17 +157,6 @@ func (l *loop) stop() {
 	<-l.ended
 }
 
-// closeDomains ends the receiving side: handlers that run are waited for by Connection.domains.
-func (l *loop) closeDomains() {
-	l.call(func() {
-		for _, p := range l.peers {
-			for _, d := range p.domains {
-				d.close()
-			}
-		}
-	})
-}
-
 // stepLinks gives every link that was touched or whose time has come its turn, and finds the next time to wake up.
 func (l *loop) stepLinks(now time.Time) {
 	l.nextWake = now.Add(l.c.cfg.KeepaliveInterval)

@@ -162,6 +162,11 @@ func (l *loop) channelsChanged(ch *Channel) {
 			for _, in := range p.in {
 				in.reset("memberships changed") // P8: what is owed has changed
 			}
+			for _, o := range p.out {
+				if o.lacks(ch.name) {
+					o.reopen(now)
+				}
+			}
 			p.openNeeded(now)
 		}
 		l.announce(now)
@@ -195,11 +200,12 @@ func (l *loop) watch(node string) {
 
 // farewell sends the last acks and tells the others that this node goes away.
 func (l *loop) farewell() {
-	now := time.Now()
 	for _, p := range l.peers {
 		for _, in := range p.in {
 			l.progress(in)
-			in.step(now)
+			if p.in[in.domain] == in {
+				p.answer(in.r.Ack()) // due or not
+			}
 		}
 	}
 	pr, _ := l.presence()
