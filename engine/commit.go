@@ -195,11 +195,14 @@ func (c *committer) commitCursors() {
 	if len(moved) == 0 && !c.isSick() {
 		return
 	}
-	b := &store.Batch{Now: c.wall(), Cursors: moved}
-	if c.isSick() {
-		b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
+	err := c.resync() // what a failed commit has left must not wait for the next message
+	if err == nil {
+		b := &store.Batch{Now: c.wall(), Cursors: moved}
+		if c.isSick() {
+			b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
+		}
+		_, err = c.st.Commit(b)
 	}
-	_, err := c.st.Commit(b)
 	if err != nil {
 		c.cursorsLost()
 	}

@@ -95,7 +95,7 @@ func reads(t *testing.T, channels ...string) func(*Connection) {
 }
 
 // notes keeps the contents in the order of handling, and never the same twice.
-var notes = &Handler{Name: "notes", Func: record}
+var notes = &Handler{Name: "notes", Func: note}
 
 // took returns what a node has handled, in order.
 func took(t testing.TB, c *Connection) []string {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// record keeps a message's content behind those before it; the same twice is a failure of the engine, and shows as "again".
-func record(_ context.Context, tx *Tx, m *Message) error {
+// note keeps a message's content behind those before it; the same twice is a failure of the engine, and shows as "again".
+func note(_ context.Context, tx *Tx, m *Message) error {
 	v, _, err := tx.Get("all")
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func recordSlowly(ctx context.Context, tx *Tx, m *Message) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return record(ctx, tx, m)
+	return note(ctx, tx, m)
 }
 
 func recordAfter(hold <-chan struct{}) func(context.Context, *Tx, *Message) error {
@@ -35,6 +35,6 @@ func recordAfter(hold <-chan struct{}) func(context.Context, *Tx, *Message) erro
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		return record(ctx, tx, m)
+		return note(ctx, tx, m)
 	}
 }
