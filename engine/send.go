@@ -121,20 +121,15 @@ func (c *Connection) accept(p *Pending, channel string, content []byte, o *sendO
 			return err
 		}
 	}
-<<<<<<< HEAD
 	if c.kicks.denies(c.cfg.NodeID, channel) {
 		return fmt.Errorf("%w: this node may not send on channel %s", ErrKicked, channel)
 	}
 	if o.to != "" && c.kicks.denies(o.to, channel) {
 		return fmt.Errorf("%w: node %s gets nothing on channel %s", ErrKicked, o.to, channel)
 	}
-	r := wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Headers: o.headers, Content: content}
-	size := recordSize(&r)
-=======
 	r := &p.record[0]
 	*r = wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Headers: o.headers, Content: content}
 	size := recordSize(r)
->>>>>>> bench
 	if int64(size) > c.cfg.MaxMessageBytes {
 		return fmt.Errorf("%w: %d bytes with headers, at most %d (MaxMessageBytes): split it", ErrMessageTooLarge, size, c.cfg.MaxMessageBytes)
 	}
