@@ -15,6 +15,7 @@ func (o *outLink) opened(a *wire.Accept) error {
 	p := o.p
 	p.storeID, p.run = a.StoreID, a.Run
 	p.offset = p.l.c.wall().UnixNano() - a.Now
+	p.compareKicks(time.Now(), a.Kicks)
 	o.accept, o.members, o.byStream = a, map[uint64]*member{}, map[streamKey]*member{}
 	clear(p.reads)
 	deleted, err := p.l.c.deletedSeqs()
@@ -200,6 +201,9 @@ func (c *Connection) countThrough(k streamKey, seq int64) (int64, error) {
 
 // endUnlisted ends the memberships that the receiver, its database being the one that is known, does not list any more.
 func (o *outLink) endUnlisted() {
+	if !o.p.kicksAgree(time.Now()) {
+		return // it may have been kicked, which is no leave: the next presence looks again
+	}
 	listed := map[uint64]bool{}
 	for i := range o.accept.Members {
 		listed[o.accept.Members[i].ID] = true

@@ -19,7 +19,8 @@ type AuditEntry struct {
 	Text    string    `json:"text,omitempty"`
 }
 
-// Audit returns up to n commands with ids above after, oldest first. The newest 10,000 are kept.
+// Audit returns up to n commands with ids above after, oldest first. The newest 10,000 that
+// were refused and the newest 10,000 others are kept.
 func (m *Mgmt) Audit(after int64, n int) ([]AuditEntry, error) {
 	list, err := m.c.st.Audits(after, n)
 	if err != nil {

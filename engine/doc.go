@@ -91,6 +91,7 @@
 //   - one goroutine for each ordering domain of each sender, which runs handlers one at a time;
 //   - the manager, which obeys management commands;
 //   - the janitor, which deletes from the log what nobody needs any more;
+//   - the manager, which obeys management commands one after the other;
 //   - one for Config.OnEvent.
 //
 // The commit is the only point where anything becomes true. Killed before it, an accepted message was never promised

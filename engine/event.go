@@ -17,6 +17,7 @@ import (
 //	identity_conflict               two running nodes have one name
 //	storage_failed, storage_ok      the disk fails; it works again
 //	command, command_refused        a management command was obeyed, or refused
+//	kicked, unkicked                a node was kicked out, or may come back
 type Event struct {
 	At                  time.Time
 	Kind, Node, Channel string // Node and Channel may be empty

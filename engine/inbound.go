@@ -181,7 +181,7 @@ func (p *peer) newInLink(f *wire.Open, d *domain, gen uint64, now time.Time) (*i
 	window := c.cfg.MaxMessageBytes + windowBytes
 	in.r = link.NewReceiver(link.ReceiverConfig{ID: in.id, Domain: f.Domain, Window: window, MaxMessage: c.cfg.MaxMessageBytes, Members: mine}, now)
 	in.accept = &wire.Accept{ID: in.id, Domain: f.Domain, StoreID: meta.StoreID, Run: c.run, Version: c.version.Load(), Now: c.wall().UnixNano(),
-		MaxMessage: c.cfg.MaxMessageBytes, Credit: in.r.Credit(), Members: members}
+		MaxMessage: c.cfg.MaxMessageBytes, Credit: in.r.Credit(), Kicks: c.kicks.sum(), Members: members}
 	return in, nil
 }
 

@@ -61,10 +61,10 @@ func (k *kickList) denies(node, channel string) bool {
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return denied(node, channel, func(key kickKey) bool { o, ok := k.orders[key]; return ok && !o.Lifted })
+	return kickDenies(node, channel, func(key kickKey) bool { o, ok := k.orders[key]; return ok && !o.Lifted })
 }
 
-func denied(node, channel string, in func(kickKey) bool) bool {
+func kickDenies(node, channel string, in func(kickKey) bool) bool {
 	return in(kickKey{node, wire.KickNode}) ||
 		channel != wire.KickNode && (in(kickKey{node, wire.KickChannels}) || in(kickKey{node, channel}))
 }

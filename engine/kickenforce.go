@@ -42,7 +42,7 @@ func (g *manager) storeKicks(fresh []wire.Kick) error {
 	var leave []string
 	for _, m := range members {
 		for _, o := range fresh {
-			if o.Node == c.cfg.NodeID && !o.Lifted && denied(o.Node, m.Channel, func(k kickKey) bool { return k == kickKey{o.Node, o.Channel} }) {
+			if o.Node == c.cfg.NodeID && !o.Lifted && kickDenies(o.Node, m.Channel, func(k kickKey) bool { return k == kickKey{o.Node, o.Channel} }) {
 				leave = append(leave, m.Channel)
 			}
 		}

@@ -19,23 +19,42 @@ const (
 // kickListPart is how many orders one frame carries.
 const kickListPart = 200
 
+// kicksDisagree is how long a node whose kick list is another may yet turn out to have been kicked.
+const kicksDisagree = 10 * time.Second
+
 // compareKicks asks the peer for its orders if its digest is another than this node's.
 func (p *peer) compareKicks(now time.Time, theirs uint64) {
 	mine := p.l.c.kicks.sum()
+	p.kicks.theirs = theirs
 	if theirs == mine {
 		return
 	}
-	pair := [2]uint64{theirs, mine}
-	switch {
-	case pair != p.kicksAsked:
-		p.kicksAsked, p.kicksPause = pair, firstKickPause
-	case now.Before(p.kicksAskAt):
+	k := &p.kicks
+	switch pair := [2]uint64{theirs, mine}; {
+	case pair != k.asked:
+		k.asked, k.since, k.pause = pair, now, firstKickPause
+	case now.Before(k.askAt):
 		return
 	default:
-		p.kicksPause = min(2*p.kicksPause, maxKickPause)
+		k.pause = min(2*k.pause, maxKickPause)
 	}
-	p.kicksAskAt = now.Add(p.kicksPause)
+	k.askAt = now.Add(k.pause)
 	p.answer(&wire.KickAsk{Digest: mine})
+}
+
+// kicksAgree reports whether the peer's kick list, as it was heard last, is this node's, or has been another for so long
+// that it will stay so.
+func (p *peer) kicksAgree(now time.Time) bool {
+	return p.kicks.theirs == p.l.c.kicks.sum() || now.Sub(p.kicks.since) > kicksDisagree
+}
+
+// kickTalk is what a node remembers of comparing its kick list with a peer's.
+type kickTalk struct {
+	theirs uint64        // its digest, as heard last
+	asked  [2]uint64     // its digest and this node's at the last KickAsk
+	since  time.Time     // when they were first these
+	askAt  time.Time     // when to ask again if they still are
+	pause  time.Duration // doubling
 }
 
 // onKickAsk sends this node's orders, and asks for the peer's if they differ.

@@ -226,6 +226,9 @@ func (l *loop) listen() error {
 				l.watch(node)
 			}
 		}
+		for _, p := range l.peers {
+			p.watch()
+		}
 		if c.bus.Connected() {
 			l.busEvent(bus.Event{Kind: bus.Connected})
 		}

@@ -27,9 +27,7 @@ type peer struct {
 	held             int                     // while not 0, no links to the peer: a purge is under way
 	nonce            uint64                  // for the next management command to it
 	reading, writing []string                // by its presence
-	kicksAsked       [2]uint64               // digests of its kick list and of this node's at the last KickAsk
-	kicksAskAt       time.Time               // when to ask again if both are still the same
-	kicksPause       time.Duration
+	kicks            kickTalk
 	out              map[string]*outLink // by domain
 	in               map[string]*inLink  // by domain
 	domains          map[string]*domain  // receiving side, by domain; they outlive links
@@ -99,6 +97,15 @@ func (p *peer) sawAlive(now time.Time, pr *wire.Presence) {
 func (p *peer) goOffline() {
 	p.online = false
 	clear(p.out)
+	p.watch()
+}
+
+// watch listens to the presence of the peer itself, if it is a reader of this node's: one that was kicked meanwhile is no
+// reader of any channel any more, on whose subjects it could be heard.
+func (p *peer) watch() {
+	if !p.l.c.cfg.Observe && len(p.members) > 0 {
+		p.l.watch(p.node)
+	}
 }
 
 // countSilence adds the time since the last count in which the peer could have been heard and was not.

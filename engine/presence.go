@@ -133,6 +133,8 @@ func (l *loop) onPresence(from string, f wire.Frame) {
 	for _, o := range p.out {
 		if o.accept != nil && (o.accept.Run != pr.Run || o.accept.Version < pr.Version) {
 			o.reopen(now)
+		} else if o.confirmed {
+			o.endUnlisted()
 		}
 	}
 	p.openNeeded(now)

@@ -42,6 +42,8 @@ func (g *manager) purgeQueues() (n int64, err error) {
 // drain sets aside what a member waits for now. Its links stay closed meanwhile.
 func (g *manager) drain(m *member, reason, detail string) (n int64, err error) {
 	c := g.c
+	c.clean.mu.Lock()
+	defer c.clean.mu.Unlock()
 	if !c.loop.call(func() { c.loop.peer(m.node).hold() }) {
 		return 0, ErrClosed
 	}
@@ -49,9 +51,14 @@ func (g *manager) drain(m *member, reason, detail string) (n int64, err error) {
 	if err := c.commitNow(&unit{}); err != nil { // what the link has handed to the committer is done after this
 		return 0, err
 	}
-	var acked int64
-	var last = c.tail.lastSeq()
-	c.loop.call(func() { acked, _ = c.ledger.cursor(m) })
+	acked, last := int64(0), c.tail.lastSeq()
+	c.loop.call(func() {
+		if c.loop.peer(m.node).members[m.id] != m {
+			acked = last // it has ended meanwhile
+			return
+		}
+		acked, _ = c.ledger.cursor(m)
+	})
 	skips, err := c.st.Skips(m.node, m.id)
 	if err != nil {
 		return 0, err

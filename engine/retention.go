@@ -15,7 +15,7 @@ import (
 // What no reader was ever known for stays for MessageExpiry as well, and then becomes a dead letter (P26).
 type janitor struct {
 	c        *Connection
-	mu       sync.Mutex // one cleaning at a time
+	mu       sync.Mutex // held by who deletes from the log or takes from readers' queues
 	finished chan struct{}
 }
 
@@ -162,6 +162,8 @@ func (j *janitor) piece(through int64, n needs, reason, detail string) (end int6
 
 // expireReaders gives up the readers that were silent for ReaderExpiry while this node could have heard them.
 func (j *janitor) expireReaders() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	var gone, silent []*member
 	j.c.loop.call(func() {
 		now := time.Now()

@@ -28,5 +28,6 @@ var (
 	ErrCPU     = errors.New("CPU limit exceeded")
 	ErrTrap    = errors.New("trap")                  // unreachable, memory out of bounds, division by zero, stack overflow …
 	ErrResult  = errors.New("failure by its result") // returned neither 0, 65 nor 75
-	ErrExited  = errors.New("exited")                // a reactor called proc_exit
+	ErrExited  = errors.New("exited")                // a reactor called proc_exit, a command in lines mode ended
+	ErrAnswer  = errors.New("bad answer")            // of a command in lines mode
 )

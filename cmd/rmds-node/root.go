@@ -22,6 +22,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 bad configuration, 4 node not reachable.`
 		newSendCommand(),
 		newRequestCommand(),
 		newKVCommand(),
+		newHandlerCommand(),
 		newConfigCommand(),
 		newBenchCommand(),
 		newBenchReceiverCommand(),

@@ -229,6 +229,7 @@ func shots(t *testing.T, page *chromium.Page, name string) {
 				t.Errorf("%s, %s: wider than the window: %q", name, size.name, wide)
 			}
 			if dir != "" {
+				page.Eval(`document.activeElement.blur(); scrollTo(0, 0)`, nil)
 				page.Screenshot(filepath.Join(dir, name+"-"+size.name+"-"+look+".png"), true)
 			}
 		}

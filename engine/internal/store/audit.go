@@ -12,18 +12,29 @@ type Audit struct {
 	Text    string
 }
 
-// maxAudits is how many commands are kept, the newest.
-const maxAudits = 10_000
+// Of refused commands and of all others each the newest maxAudits are kept, or a few more: whoever floods a node with what it
+// refuses does not drive out what it obeyed.
+const (
+	maxAudits  = 10_000
+	auditPrune = 100 // every how many commands the others go
+	refused    = "refused"
+)
 
 // AddAudit keeps a command and returns its id.
 func (s *Store) AddAudit(a Audit) (id int64, err error) {
 	err = s.write("AddAudit", func(t *tx) error {
-		if id, err = t.insert(`INSERT INTO audit (at, who, key, action, args, outcome, text) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			a.At, a.Who, a.Key, a.Action, a.Args, a.Outcome, a.Text); err != nil || id <= maxAudits {
+		id, err = t.insert(`INSERT INTO audit (at, who, key, action, args, outcome, text) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			a.At, a.Who, a.Key, a.Action, a.Args, a.Outcome, a.Text)
+		if err != nil || id%auditPrune != 0 {
 			return err
 		}
-		_, err := t.run(`DELETE FROM audit WHERE id <= ?`, id-maxAudits)
-		return err
+		for _, class := range []bool{true, false} {
+			if _, err := t.run(`DELETE FROM audit WHERE (outcome = ?1) = ?2 AND id <=
+					(SELECT id FROM audit WHERE (outcome = ?1) = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)`, refused, class, maxAudits); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return id, err
 }

@@ -45,6 +45,19 @@ func TestAudits(t *testing.T) {
 	}
 }
 
+// TestAuditsAreBounded floods a node with refused commands: what it obeyed stays.
+func TestAuditsAreBounded(t *testing.T) {
+	d := newDB(t)
+	obeyed := got(d.AddAudit(Audit{Action: "kick", Outcome: "done"}))(t)
+	for range maxAudits + 2*auditPrune {
+		got(d.AddAudit(Audit{Action: "kick", Outcome: "refused"}))(t)
+	}
+	list := got(d.Audits(0, 2*maxAudits))(t)
+	if list[0].ID != obeyed || len(list) > maxAudits+auditPrune+1 || len(list) < maxAudits+1 {
+		t.Errorf("%d commands are kept, the first is %+v", len(list), list[0])
+	}
+}
+
 // deadSeqs returns the seqs of the dead letters for a reader.
 func deadSeqs(t *testing.T, d *testDB, reader string) (seqs []int64) {
 	for _, l := range got(d.DeadList(0, 1000))(t) {

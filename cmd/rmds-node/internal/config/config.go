@@ -119,6 +119,7 @@ type Handler struct {
 	Name        string            `toml:"name"`
 	Module      string            `toml:"module"`
 	SHA256      string            `toml:"sha256,omitempty"`
+	Mode        string            `toml:"mode"`
 	Channels    []string          `toml:"channels"`
 	Send        []string          `toml:"send,omitempty"`
 	Timeout     Duration          `toml:"timeout"`
@@ -129,8 +130,15 @@ type Handler struct {
 	Env         map[string]string `toml:"env,omitempty"`
 }
 
+// Values of Handler.Mode.
+const (
+	ModeAuto    = "auto" // as its exports say
+	ModeCommand = "command"
+	ModeLines   = "lines"
+)
+
 func (h *Handler) setDefaults() {
-	*h = Handler{Timeout: Duration(5 * time.Second), CPU: Duration(time.Second), Memory: 64 << 20}
+	*h = Handler{Mode: ModeAuto, Timeout: Duration(5 * time.Second), CPU: Duration(time.Second), Memory: 64 << 20}
 }
 
 // Admin is [admin]: the local interface that the command line uses, and the web page.

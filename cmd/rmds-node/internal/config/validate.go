@@ -334,6 +334,7 @@ func (k *checker) handlers() {
 		if sum, err := hex.DecodeString(h.SHA256); h.SHA256 != "" && (err != nil || len(sum) != 32) {
 			k.bad(key+".sha256", "is not a SHA-256 sum", "write the 64 hexadecimal digits that sha256sum prints")
 		}
+		k.oneOf(key+".mode", h.Mode, ModeAuto, ModeCommand, ModeLines)
 		k.spans(span{key + ".timeout", h.Timeout, time.Millisecond, time.Hour, false}, span{key + ".cpu", h.CPU, time.Millisecond, time.Hour, false})
 		k.size(key+".memory", h.Memory, 64<<10, 4<<30)
 		k.number(key+".max_attempts", h.MaxAttempts, 0, 1_000_000)

@@ -1,6 +1,6 @@
 // Package node builds a running node from a configuration: the only place that knows all the parts.
 //
-//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► admin socket, web page
+//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► watch of the modules' files, admin socket, web page
 //	Close: the same way back, so that nothing is closed which something else still uses
 //
 // A failure on the way up takes down what was up. The engine needs no NATS to start, so neither does a node. A crash
@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/getevo/rmds/cmd/rmds-node/internal/admin"
@@ -37,6 +39,9 @@ type Node struct {
 	admin    *admin.Server
 	web      *web.Server   // nil without [admin] listen
 	recorder *web.Recorder // nil without [admin] listen
+
+	watcher   sync.WaitGroup // of the modules' files
+	stopWatch context.CancelFunc
 }
 
 // Start starts a node. The error is config.Faults if the configuration is at fault in a way that only the world shows.
@@ -77,6 +82,9 @@ func Start(ctx context.Context, c *config.Config, version string, log *slog.Logg
 	if err := n.join(); err != nil {
 		return nil, err
 	}
+	watching, stop := context.WithCancel(context.Background())
+	n.stopWatch = stop
+	n.watcher.Go(func() { n.modules.watch(watching) })
 	n.admin, err = admin.Serve(c.Admin.Socket, (*backend)(n), int64(c.Delivery.MaxMessageBytes), log)
 	if err != nil && !errors.Is(err, admin.ErrInUse) {
 		err = config.Faults{c.Fault("admin.socket", err.Error(), "name a socket in a directory that the node may write to")}
@@ -132,7 +140,7 @@ func (n *Node) join() error {
 	handlers := map[string][]*engine.Handler{}
 	for i := range n.config.Handlers {
 		h := &n.config.Handlers[i]
-		handler := guest.Handler(h.Name, n.modules.loaded[i])
+		handler := guest.Handler(h.Name, n.modules.loaded[i].Slot)
 		handler.MaxAttempts = h.MaxAttempts
 		handler.Sends = append([]string{}, h.Send...) // nil would mean all
 		for _, name := range h.Channels {
@@ -158,6 +166,33 @@ func (n *Node) Ended() <-chan struct{} { return n.admin.Ended() }
 // Err returns why the node ended by itself; nil after Close. Call it after Ended only.
 func (n *Node) Err() error { return n.admin.Err() }
 
+// Reload reads the modules of the named handlers again, of all if none is named, and puts those that have changed in the
+// place of the ones that run. A module that is refused leaves the old one running; it is no error of Reload, and is in
+// its result. The error is an *admin.Error for a name that is no handler's.
+func (n *Node) Reload(ctx context.Context, names ...string) ([]admin.Reloaded, error) {
+	var chosen []*module
+	for _, name := range names {
+		i := slices.IndexFunc(n.modules.loaded, func(m *module) bool { return m.handler.Name == name })
+		if i < 0 {
+			return nil, admin.Errorf(admin.CodeNotFound, "node %s has no handler %q", n.config.Node.ID, name)
+		}
+		chosen = append(chosen, n.modules.loaded[i])
+	}
+	if len(names) == 0 {
+		chosen = n.modules.loaded
+	}
+	out := []admin.Reloaded{}
+	for _, m := range chosen {
+		changed, err := m.reload(ctx)
+		r := admin.Reloaded{Name: m.handler.Name, SHA256: m.Info().SHA256, Changed: changed}
+		if err != nil {
+			r.Error = err.Error()
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
 // Probe returns when the node's writer and its loop have answered, or ctx has ended. A disk that fails has answered too: it
 // is no reason to kill the node.
 func (n *Node) Probe(ctx context.Context) {
@@ -175,6 +210,10 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
+	}
+	if n.stopWatch != nil {
+		n.stopWatch()
+		n.watcher.Wait()
 	}
 	if n.conn != nil {
 		errs = append(errs, n.conn.Close())

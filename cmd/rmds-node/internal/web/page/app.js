@@ -66,7 +66,8 @@ function show() {
   const down = hist.connected.map((c) => !c);
   waiting.show(hist.at, [{ name: "waiting", kind: "wait", values: hist.queued, area: true }], down);
   set($("waiting-now"), st.queued ? `${plural(st.queued, "message")}, over all readers` : "none: every reader is up to date");
-  const lines = [["accepted", "flow"], ["delivered", "done"], ["handled", "handle"]].map(([name, kind]) => ({ name, kind, values: hist.rates(hist[name]) }));
+  const lines = [["sent", "flow", hist.accepted], ["delivered", "done", hist.delivered], ["handled", "handle", hist.handled]]
+    .map(([name, kind, past]) => ({ name, kind, values: hist.rates(past) }));
   rates.show(hist.at, lines, down);
   keep($("rates-now"), lines, (l) => l.name, (l) => h("span", { class: `key ${l.kind}` }), (e, l) => set(e, `${l.name} ${rate(l.values.at(-1) ?? 0)}`));
   sections.readers(st, hist, now);

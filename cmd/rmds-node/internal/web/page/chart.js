@@ -100,7 +100,7 @@ export class Chart {
     const w = (this.w = Math.max(this.box.clientWidth, 200)), H = (this.h = 190);
     const left = (this.left = 44), right = (this.right = 8), top = 10, bottom = 24;
     const n = this.times.length;
-    const max = nice(Math.max(1, ...this.series.flatMap((v) => v.values)));
+    const max = nice(Math.max(1, ...this.series.flatMap((v) => v.values)) * 1.08);
     const x = (i) => left + (n < 2 ? 1 : i / (n - 1)) * (w - left - right);
     const y = (v) => H - bottom - (v / max) * (H - top - bottom);
     const parts = [];
@@ -150,7 +150,7 @@ export class Chart {
 // nice is the next number above that reads well on an axis.
 function nice(v) {
   const p = 10 ** Math.floor(Math.log10(v));
-  return [1, 2, 4, 5, 10].find((m) => m * p >= v) * p;
+  return [1, 2, 3, 4, 6, 8, 10].find((m) => m * p >= v) * p;
 }
 
 function stretches(flags) {

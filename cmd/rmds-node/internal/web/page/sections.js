@@ -20,11 +20,12 @@ const badge = (f) => (item, td) => {
 };
 
 export function readers(st, hist, now) {
-  const list = st.peers.flatMap((p) => p.readers.map((r) => ({ ...r, node: p.node, online: p.online, past: hist.readers.get(`${p.node} ${r.channel}`), age: since(r.oldest, now) ?? 0 })));
+  const list = st.peers.flatMap((p) => p.readers.map((r) => ({ ...r, node: p.node, online: p.online, past: hist.readers.get(`${p.node} ${r.channel}`), age: since(r.oldest, now) ?? 0 })))
+    .filter((r) => r.channel || r.queued || r.count);
   list.sort((a, b) => b.queued - a.queued || a.node.localeCompare(b.node) || a.channel.localeCompare(b.channel));
   table($("readers"), "Readers and what waits for them", [
     { name: "Node", cell: text((r) => r.node) },
-    { name: "Channel", cell: text((r) => r.channel || "addressed to it") },
+    { name: "Channel", cell: text((r) => r.channel || "(addressed)") },
     { name: "State", cell: badge((r) => (!st.connected ? ["no NATS", "warn"] : r.online ? (r.queued ? ["catching up", "warn"] : ["up to date", "ok"]) : ["offline", "bad"])) },
     { name: "Waiting", number: true, cell: text((r) => count(r.queued)) },
     { name: "Oldest", number: true, cell: text((r) => (r.queued ? span(r.age) : "–")) },
@@ -76,8 +77,8 @@ export function links(st, now) {
   const list = st.peers.flatMap((p) => (p.links.length ? p.links : [null]).map((l) => ({ p, l })));
   table($("links"), "Other nodes and the links with them", [
     { name: "Node", cell: text((x) => x.p.node) },
-    { name: "State", cell: badge((x) => (x.p.online ? (x.p.state && x.p.state !== "ok" ? [x.p.state, "warn"] : ["online", "ok"]) : ["offline", "bad"])) },
-    { name: "Heard", number: true, cell: text((x) => { const a = since(x.p.last_heard, now); return a == null ? "never" : `${span(Math.round(a))} ago`; }) },
+    { name: "State", cell: badge((x) => (!st.connected && x.p.online ? ["no NATS", "warn"] : x.p.online ? (x.p.state && x.p.state !== "ok" ? [x.p.state, "warn"] : ["online", "ok"]) : ["offline", "bad"])) },
+    { name: "Heard", number: true, cell: text((x) => { const a = since(x.p.last_heard, now); return a == null ? "never" : a < 1 ? "just now" : `${span(Math.round(a))} ago`; }) },
     { name: "Link", cell: text((x) => (!x.l ? "none" : `${x.l.out ? "to it" : "from it"}, ${domains(x.l.domain)}${x.l.open ? "" : " (opening)"}`)) },
     { name: "In flight", number: true, cell: text((x) => (!x.l ? "–" : x.l.out ? plural(x.l.frames, "frame") : plural(x.l.waiting, "message"))) },
     { name: "Round trip", number: true, cell: text((x) => (x.l?.rtt ? span(x.l.rtt) : "–")) },

@@ -36,13 +36,13 @@ export function draw(container, self, peers) {
   svg.append(s("defs", null, marker("arrow-flow"), marker("arrow-wait"), marker("arrow-down"), marker("arrow-idle")));
   for (const l of layout.lines) svg.append(...line(l, self.connected));
   svg.append(...center(layout.self, self));
-  for (const b of layout.boxes) svg.append(box(b));
+  for (const b of layout.boxes) svg.append(box(b, self.connected));
   if (!peers.length) svg.append(s("text", { class: "t-note", x: layout.note.x, y: layout.note.y, "text-anchor": "middle" }, "no other node heard yet"));
   container.replaceChildren(svg);
 }
 
 function marker(id) {
-  return s("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse", class: id }, s("path", { d: "M0,0.5L7.5,4L0,7.5Z" }));
+  return s("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 12, markerHeight: 12, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse", class: id }, s("path", { d: "M0,0.5L7.5,4L0,7.5Z" }));
 }
 
 function selfHeight(self) {
@@ -70,8 +70,9 @@ function spread(width, from, to, self) {
         const m = (near + far) / 2;
         return flip ? `M${far},${yb + d}C${m},${yb + d} ${m},${ya + d} ${near},${ya + d}` : `M${near},${ya + d}C${m},${ya + d} ${m},${yb + d} ${far},${yb + d}`;
       };
-      if (p.out) lines.push({ p, out: true, d: curve(both ? -8 : 0, false), lx: (near + far) / 2, ly: (ya + yb) / 2 + (both ? -16 : -8) });
-      if (p.in) lines.push({ p, out: false, d: curve(both ? 8 : 0, true), lx: (near + far) / 2, ly: (ya + yb) / 2 + (both ? 24 : -8) });
+      const lx = far - dir * 14, anchor = dir > 0 ? "end" : "start"; // at the peer's end, where the lines are level
+      if (p.out) lines.push({ p, out: true, d: curve(both ? -8 : 0, false), lx, anchor, ly: yb - (both ? 16 : 8) });
+      if (p.in) lines.push({ p, out: false, d: curve(both ? 8 : 0, true), lx, anchor, ly: yb + (both ? 24 : -8) });
     });
   };
   column(from, 4, -1);
@@ -124,7 +125,7 @@ function line(l, connected) {
   const st = state(l, connected);
   const speed = l.out ? l.p.outRate : l.p.inRate;
   const words = [];
-  if (speed > 0) words.push(`${rate(speed)}/s`);
+  if (speed > 0 && st !== "down") words.push(`${rate(speed)}/s`);
   if (l.out && l.p.queued > 0) words.push(`${count(l.p.queued)} waiting`);
   const pace = speed > 200 ? "fast" : speed > 20 ? "brisk" : "slow";
   const out = [s("path", { class: `t-line ${st}`, d: l.d, "marker-end": `url(#arrow-${st})` })];
@@ -137,9 +138,9 @@ function line(l, connected) {
   return out;
 }
 
-function box({ p, x, y, w, h }) {
-  const mood = p.folded ? "folded" : !p.online ? "down" : p.state && p.state !== "ok" ? "warn" : "ok";
-  const what = p.folded ? "" : !p.online ? (p.heard == null ? "not heard yet" : `silent for ${span(p.heard)}`) : p.state && p.state !== "ok" ? p.state : p.channels.join(", ") || "online";
+function box({ p, x, y, w, h }, connected) {
+  const mood = p.folded || (!connected && p.online) ? "folded" : !p.online ? "down" : p.state && p.state !== "ok" ? "warn" : "ok";
+  const what = p.folded ? "" : !connected && p.online ? `heard ${span(p.heard ?? 0)} ago` : !p.online ? (p.heard == null ? "not heard yet" : `silent for ${span(p.heard)}`) : p.state && p.state !== "ok" ? p.state : p.channels.join(", ") || "online";
   return s("g", { class: `t-box ${mood}`, transform: `translate(${x},${y})` },
     s("rect", { width: w, height: h, rx: 12 }),
     s("circle", { class: "t-dot", cx: 18, cy: 22, r: 4.5 }),
