@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/golang/snappy"
-	"github.com/nats-io/nats-server/v2/server"
+	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	_ "modernc.org/sqlite"
 )
@@ -45,7 +45,7 @@ func BenchmarkSQLiteCommit(b *testing.B) {
 // BenchmarkNATSPublish is the floor of carrying: messages of 256 bytes each alone, and 170 in a frame, over loopback, until
 // they have arrived. Times are per message.
 func BenchmarkNATSPublish(b *testing.B) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true})
+	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: -1, NoSigs: true})
 	if err != nil {
 		b.Fatal(err)
 	}
