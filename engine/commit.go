@@ -57,7 +57,7 @@ type advance struct {
 type committer struct {
 	st          *store.Store
 	tail        *tail
-	compress    bool
+	packer      packer // committer's goroutine only
 	wall        func() time.Time
 	appended    func(blocks []*block)       // counts what a commit appended, before the senders are answered
 	grew        func(blocks []*block)       // wakes the links, after the tail has the blocks; nil means all of them
@@ -84,7 +84,7 @@ type committer struct {
 }
 
 func newCommitter(st *store.Store, t *tail, next int64, compress bool, wall func() time.Time) *committer {
-	c := &committer{st: st, tail: t, nextSeq: next, compress: compress, wall: wall, wake: make(chan struct{}, 1), finished: make(chan struct{})}
+	c := &committer{st: st, tail: t, nextSeq: next, packer: packer{compress: compress}, wall: wall, wake: make(chan struct{}, 1), finished: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
 	c.healthy = make(chan struct{})
 	close(c.healthy)
@@ -370,7 +370,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 	size := 0
 	cut := func() {
 		if len(recs) > 0 {
-			blocks = append(blocks, newBlock(recs, c.compress))
+			blocks = append(blocks, newBlock(recs, &c.packer))
 			recs, size = nil, 0
 		}
 	}
