@@ -69,6 +69,7 @@ func (k *checker) node() {
 		}
 		k.bad("node.id", fmt.Sprintf("%q%s cannot name a node", k.Node.ID, from), "use 1 to 64 characters of A-Z a-z 0-9 _ -")
 	}
+	k.spans(span{"node.compile_timeout", k.Node.CompileTimeout, time.Second, time.Hour, true})
 	if k.Node.DataDir == "" {
 		k.bad("node.data_dir", "is empty", "name a directory, for example /var/lib/rmds")
 	}
