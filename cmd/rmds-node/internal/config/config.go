@@ -122,7 +122,8 @@ type Handler struct {
 	Module      string            `toml:"module"`
 	SHA256      string            `toml:"sha256,omitempty"`
 	Mode        string            `toml:"mode"`
-	Channels    []string          `toml:"channels"`
+	Channels    []string          `toml:"channels,omitempty"`
+	Every       Duration          `toml:"every"` // 0: not called by time
 	Send        []string          `toml:"send,omitempty"`
 	Timeout     Duration          `toml:"timeout"`
 	CPU         Duration          `toml:"cpu"`

@@ -129,6 +129,11 @@ func (n *Node) join() error {
 		for _, name := range h.Channels {
 			handlers[name] = append(handlers[name], handler)
 		}
+		if h.Every > 0 {
+			if err := n.conn.Every(time.Duration(h.Every), handler); err != nil {
+				return err
+			}
+		}
 	}
 	for name, list := range handlers {
 		if err := n.channels[name].Handle(list...); err != nil {
