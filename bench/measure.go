@@ -132,6 +132,7 @@ func (s *setup) usage() (u [3]usage, err error) {
 type recovery struct {
 	First float64 // seconds from the hub's return to the first message handled
 	Drain float64 // backlog per second from then on
+	Again float64 // messages handled a second time
 }
 
 // measureRecovery kills the hub, lets the box accept a backlog, starts the hub again and watches.
@@ -175,6 +176,7 @@ func measureRecovery(t tools, sys system, backlog int, outage time.Duration) (r 
 	}
 	r.First = seconds(received.First - back)
 	r.Drain = float64(backlog) / seconds(received.Last-received.First)
+	r.Again = float64(received.Repeated)
 	return r, nil
 }
 

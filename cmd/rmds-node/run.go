@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/getevo/rmds/cmd/rmds-node/internal/config"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/logging"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/node"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/notify"
 	"github.com/getevo/rmds/engine"
@@ -109,23 +110,11 @@ func tell(log *slog.Logger, message string) {
 	}
 }
 
-// newLogger returns the logger that [log] asks for. The journal stamps the time itself.
+// newLogger returns the logger that [log] asks for.
 func newLogger(w io.Writer, c *config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // the configuration was checked
+	o := logging.Options{JSON: c.Format == "json", Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	if err := o.Level.UnmarshalText([]byte(c.Level)); err != nil {
+		o.Level = slog.LevelInfo // the configuration was checked
 	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	if os.Getenv("JOURNAL_STREAM") != "" {
-		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
-	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return logging.New(w, o)
 }

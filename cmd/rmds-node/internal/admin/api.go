@@ -239,3 +239,19 @@ type DeadLetter struct {
 	Headers   map[string]string `json:"headers,omitempty"`
 	Content   []byte            `json:"content,omitempty"` // base64 in JSON
 }
+
+// Age is how long ago t was, in seconds: 0 for the zero time and for a time to come.
+func Age(t, now time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(now.Sub(t).Seconds(), 0)
+}
+
+// HTTPStatus returns the HTTP status that the code comes with.
+func (c Code) HTTPStatus() int {
+	if s, ok := httpStatus[c]; ok {
+		return s
+	}
+	return 500
+}

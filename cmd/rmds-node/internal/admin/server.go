@@ -111,7 +111,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.Error("admin call failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		e = &Error{CodeInternal, err.Error()}
 	}
-	answer(w, httpStatus[e.Code], errorBody{e})
+	answer(w, e.Code.HTTPStatus(), errorBody{e})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

@@ -144,9 +144,12 @@ func (h *Handler) setDefaults() {
 	*h = Handler{Mode: ModeAuto, Timeout: Duration(5 * time.Second), CPU: Duration(time.Second), Memory: 64 << 20}
 }
 
-// Admin is [admin]: the local interface that the command line uses.
+// Admin is [admin]: the local interface that the command line uses, and the web page.
 type Admin struct {
-	Socket string `toml:"socket"`
+	Socket       string   `toml:"socket"`
+	Listen       string   `toml:"listen,omitempty"` // where the page, metrics and health are served, host:port; empty: nowhere
+	Hosts        []string `toml:"hosts,omitempty"`  // names that the page may be asked for by
+	ShowPayloads bool     `toml:"show_payloads"`    // the page shows the contents of dead letters
 }
 
 // Log is [log].

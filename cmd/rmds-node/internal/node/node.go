@@ -1,6 +1,6 @@
 // Package node builds a running node from a configuration: the only place that knows all the parts.
 //
-//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► watch of the modules' files, admin socket
+//	Start: modules ──► embedded server ──► engine ──► channels, then handlers ──► watch of the modules' files, admin socket, web page
 //	Close: the same way back, so that nothing is closed which something else still uses
 //
 // A failure on the way up takes down what was up. The engine needs no NATS to start, so neither does a node. A crash
@@ -21,6 +21,7 @@ import (
 	"github.com/getevo/rmds/cmd/rmds-node/internal/config"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/embedded"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/guest"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/web"
 	"github.com/getevo/rmds/engine"
 	"github.com/getevo/rmds/wasmhost"
 )
@@ -45,6 +46,8 @@ type Node struct {
 	conn     *engine.Connection
 	channels map[string]*engine.Channel // not changed after Start
 	admin    *admin.Server
+	web      *web.Server   // nil without [admin] listen
+	recorder *web.Recorder // nil without [admin] listen
 
 	watcher   sync.WaitGroup // of the modules' files
 	stopWatch context.CancelFunc
@@ -76,6 +79,12 @@ func Start(ctx context.Context, c *config.Config, program Program, log *slog.Log
 		settings.InProc = n.server
 	}
 	settings.Logger = log
+	if c.Admin.Listen != "" {
+		n.recorder = web.NewRecorder()
+		settings.OnEvent = func(e engine.Event) {
+			n.recorder.Event(web.Event{At: e.At, Kind: e.Kind, Node: e.Node, Channel: e.Channel, Text: e.Text})
+		}
+	}
 	if n.conn, err = engine.New(settings); err != nil {
 		return nil, err
 	}
@@ -92,7 +101,24 @@ func Start(ctx context.Context, c *config.Config, program Program, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
+	if err := n.serveWeb(); err != nil {
+		return nil, err
+	}
 	return n, nil
+}
+
+// serveWeb serves the page if the configuration says where.
+func (n *Node) serveWeb() (err error) {
+	a := &n.config.Admin
+	if a.Listen == "" {
+		return nil
+	}
+	n.web, err = web.Serve(web.Options{Listen: a.Listen, Hosts: a.Hosts, ShowPayloads: a.ShowPayloads}, (*backend)(n), n.recorder, n.log)
+	if err != nil {
+		return config.Faults{n.config.Fault("admin.listen", err.Error(), "choose an address of this machine and a port that is free")}
+	}
+	n.log.Info("web page", "url", n.web.URL())
+	return nil
 }
 
 func startServer(c *config.Config, settings *engine.Config, log *slog.Logger) (*embedded.Server, error) {
@@ -193,6 +219,9 @@ func (n *Node) Probe(ctx context.Context) {
 // off when ctx ends; the engine's last commit is waited for in any case.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	if n.web != nil {
+		errs = append(errs, n.web.Close(ctx))
+	}
 	if n.admin != nil {
 		errs = append(errs, n.admin.Close(ctx))
 	}
