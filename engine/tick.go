@@ -103,11 +103,7 @@ func (c *Connection) tickOnce(b *boundHandler, attempt int) error {
 		}
 		committed <- err
 	}
-	u.stage()
 	err := c.commit.add(u)
-	if err != nil {
-		u.unstage()
-	}
 	unlock()
 	if err != nil {
 		return err
