@@ -33,6 +33,7 @@ type unit struct {
 	undo     []store.AttemptKey
 	removed  []int64 // dead letters requeued by this unit
 	events   []store.Event
+	tell     []func() // what is counted and told when the unit is on disk
 	done     func(error)
 }
 
@@ -104,6 +105,7 @@ func (c *committer) add(u *unit) error {
 		c.mu.Unlock()
 		return errDiscarded
 	}
+	u.stage() // under the lock: a unit of an epoch that is over must not touch what later runs have staged
 	c.pending = append(c.pending, u)
 	c.bytes += u.bytes
 	c.mu.Unlock()
@@ -191,15 +193,22 @@ func (c *committer) take() (units []*unit, closed bool) {
 
 // commitCursors writes moved cursors when no other commit carries them, and is the probe write of a sick store.
 func (c *committer) commitCursors() {
+	if err := c.resync(); err != nil {
+		c.setHealth(err)
+		return
+	}
 	moved := c.cursors()
 	if len(moved) == 0 && !c.isSick() {
 		return
 	}
-	b := &store.Batch{Now: c.wall(), Cursors: moved}
-	if c.isSick() {
-		b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
+	err := c.resync() // what a failed commit has left must not wait for the next message
+	if err == nil {
+		b := &store.Batch{Now: c.wall(), Cursors: moved}
+		if c.isSick() {
+			b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
+		}
+		_, err = c.st.Commit(b)
 	}
-	_, err := c.st.Commit(b)
 	if err != nil {
 		c.cursorsLost()
 	}

@@ -221,9 +221,12 @@ func TestP16Dormant(t *testing.T) {
 // its reason, the sender hears of it, and the queue goes on. A rejection is one at once.
 func TestAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var tries []string
 		h := &Handler{Name: "picky", Func: func(_ context.Context, tx *Tx, m *Message) error {
+			mu.Lock()
 			tries = append(tries, fmt.Sprintf("%s/%d", m.Data, m.Attempt))
+			mu.Unlock()
 			check(t, tx.Set("last", m.Data))
 			switch string(m.Data) {
 			case "bad":
@@ -243,7 +246,11 @@ func TestAttempts(t *testing.T) {
 		for _, s := range []string{"bad", "good", "refused", "panic", "later", "end"} {
 			check(t, a.conn.channel("x").SendMessage(s))
 		}
-		eventually(t, time.Minute, "the queue is empty", func() bool { return len(tries) > 0 && a.conn.Status().Queued == 0 })
+		eventually(t, time.Minute, "the queue is empty", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(tries) > 0 && a.conn.Status().Queued == 0
+		})
 		want := "bad/1 bad/2 bad/3 good/1 refused/1 panic/1 panic/2 panic/3 later/1 later/2 later/3 end/1"
 		if got := strings.Join(tries, " "); got != want {
 			t.Errorf("attempts were\n%s, want\n%s", got, want)
@@ -321,8 +328,11 @@ func TestP30Expired(t *testing.T) {
 // the limit, and loses nothing.
 func TestLargeMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var sizes []int
 		h := &Handler{Name: "size", Func: func(_ context.Context, _ *Tx, m *Message) error {
+			mu.Lock()
+			defer mu.Unlock()
 			sizes = append(sizes, len(m.Data))
 			return nil
 		}}
@@ -337,7 +347,11 @@ func TestLargeMessage(t *testing.T) {
 		if err := x.SendMessage(make([]byte, 8<<20)); !errors.Is(err, ErrMessageTooLarge) || !strings.Contains(err.Error(), "MaxMessageBytes") {
 			t.Errorf("a message over the limit: %v", err)
 		}
-		eventually(t, time.Minute, "the queue is empty", func() bool { return len(sizes) > 0 && a.conn.Status().Queued == 0 })
+		eventually(t, time.Minute, "all are handled", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(sizes) == 5
+		})
 		if got := fmt.Sprint(sizes); got != fmt.Sprint([]int{1, 200_000, 8<<20 - 16, 3, 5 << 20}) {
 			t.Errorf("sizes handled are %v", got)
 		}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/getevo/rmds/engine/internal/link"
@@ -9,6 +11,9 @@ import (
 
 // diskReadBytes is how much of the log one link reads from disk at a time.
 const diskReadBytes = 512 << 10
+
+// readPause is between attempts to read a log that cannot be read.
+const readPause = time.Second
 
 // outLink is the sending end of one domain to one peer. It reads the log in order, from the earliest of what its members
 // are owed, and states for every record what came before it.
@@ -27,6 +32,7 @@ type outLink struct {
 	scan      int64    // every record up to here was framed, or is nobody's
 	ahead     []*block // blocks above scan
 	waiting   bool     // for the commit of a skip
+	unread    bool     // the log could not be read: try again soon
 }
 
 func newOutLink(p *peer, domain string, now time.Time) *outLink {
@@ -49,14 +55,24 @@ func (o *outLink) reopen(now time.Time) {
 	}
 }
 
+// lacks reports whether the receiver reads a channel by this link, which was opened before this node wrote it.
+func (o *outLink) lacks(channel string) bool {
+	return o.accept != nil && o.byStream[streamKey{channel: channel}] == nil && slices.ContainsFunc(o.accept.Members, func(m wire.Member) bool {
+		return m.Channel == channel && m.Domain == o.domain && !m.Dormant
+	})
+}
+
 func (o *outLink) kick(now time.Time) {
 	o.s.Kick(now)
 	o.dirty = true
 }
 
 func (o *outLink) step(now time.Time) {
-	o.dirty = false
+	o.dirty, o.unread = false, false
 	frames, next := o.s.Step(now, o.pull)
+	if retry := now.Add(readPause); o.unread && (next.IsZero() || next.After(retry)) {
+		next = retry
+	}
 	o.next = next
 	for _, f := range frames {
 		o.send(f)
@@ -70,6 +86,9 @@ func (o *outLink) send(f wire.Frame) {
 
 // onAck takes a frame that a receiver sent back.
 func (l *loop) onAck(from string, f wire.Frame) {
+	if l.c.manager.takes(from, f) {
+		return
+	}
 	p := l.peers[from]
 	if p == nil {
 		return
@@ -128,6 +147,11 @@ func (o *outLink) event(e link.SenderEvent, now time.Time) {
 		}
 	case link.Broken:
 		c.count.resets.Add(1)
+		if e.Refused && e.Reason == reasonKicked {
+			c.log.Info("refused: this node is kicked out", "peer", o.p.node)
+			delete(o.p.out, o.domain) // presence will try again
+			return
+		}
 		if e.Refused {
 			c.setTrouble("identity_conflict", "node "+o.p.node+" refuses this node: "+e.Reason)
 			c.emit(Event{Kind: "identity_conflict", Node: o.p.node, Text: e.Reason})
@@ -146,8 +170,9 @@ func (o *outLink) moved(mv link.Moved) {
 	}
 	acked, count := o.p.l.c.ledger.cursor(m)
 	if mv.Seq > acked {
+		skipped := m.set
 		o.p.l.c.ledger.move(m, mv.Seq, count+mv.Count)
-		o.p.l.c.count.delivered.Add(mv.Count)
+		o.p.l.c.count.delivered.Add(mv.Count - (skipped - m.set))
 		for len(m.skips) > 0 && m.skips[0].To <= mv.Seq {
 			m.skips = m.skips[1:]
 		}
@@ -157,8 +182,15 @@ func (o *outLink) moved(mv link.Moved) {
 // pull gives the link what comes next.
 func (o *outLink) pull(maxRaw int64) (link.Unit, bool) {
 	for o.accept != nil && !o.waiting {
-		if len(o.ahead) == 0 && !o.readAhead() {
-			return o.lateSkip()
+		if len(o.ahead) == 0 {
+			if err := o.readAhead(); err != nil {
+				o.p.l.c.log.Error("read the log", "peer", o.p.node, "after", o.scan, "err", err)
+				o.unread = true
+				return link.Unit{}, false
+			}
+			if len(o.ahead) == 0 {
+				return o.lateSkip()
+			}
 		}
 		b := o.ahead[0]
 		if b.last <= o.scan {
@@ -178,26 +210,24 @@ func (o *outLink) pull(maxRaw int64) (link.Unit, bool) {
 }
 
 // readAhead fetches the blocks after scan from the tail, or from disk.
-func (o *outLink) readAhead() bool {
+func (o *outLink) readAhead() error {
 	c := o.p.l.c
 	blocks, ok := c.tail.after(o.scan, 64)
 	if !ok {
 		stored, err := c.st.ReadLog(o.scan, diskReadBytes)
 		if err != nil {
-			c.log.Error("read the log", "err", err)
-			return false
+			return err
 		}
 		for i := range stored {
 			b, err := loadBlock(&stored[i])
 			if err != nil {
-				c.log.Error("read the log", "first", stored[i].First, "err", err)
-				return false
+				return fmt.Errorf("block %d: %w", stored[i].First, err)
 			}
 			blocks = append(blocks, b)
 		}
 	}
 	o.ahead = blocks
-	return len(blocks) > 0
+	return nil
 }
 
 // frame makes a unit of what is owed of a block, up to the next skip.

@@ -52,7 +52,7 @@ func (l *loop) announceNow(now time.Time) {
 func (l *loop) presence() (wire.Presence, []wire.Member) {
 	c := l.c
 	p := wire.Presence{Node: c.cfg.NodeID, StoreID: c.st.Meta().StoreID, Run: c.run, Version: c.version.Load(), Now: c.wall().UnixNano()}
-	p.State = c.health()
+	p.State, p.Nonce, p.Kicks = c.health(), c.manager.present(), c.kicks.sum()
 	members, err := l.ownMembers()
 	if err != nil {
 		c.log.Error("read memberships", "err", err)
@@ -158,12 +158,15 @@ func (l *loop) onPresence(from string, f wire.Frame) {
 	}
 	now := time.Now()
 	p.sawAlive(now, pr)
+	p.compareKicks(now, pr.Kicks)
 	if pr.Member != nil {
 		p.reads[pr.Member.Channel] = *pr.Member
 	}
 	for _, o := range p.out {
 		if o.accept != nil && (o.accept.Run != pr.Run || o.accept.Version < pr.Version) {
 			o.reopen(now)
+		} else if o.confirmed {
+			o.endUnlisted()
 		}
 	}
 	p.openNeeded(now)
@@ -179,9 +182,9 @@ func (l *loop) ownPresence(pr *wire.Presence) {
 	l.c.emit(Event{Kind: "identity_conflict", Node: l.c.cfg.NodeID, Text: text})
 }
 
-// channelsChanged tells the others that this node reads or writes something else now.
 func (c *Connection) noteVersion() { c.version.Add(1) }
 
+// channelsChanged tells the others that this node reads or writes something else now.
 func (l *loop) channelsChanged(ch *Channel) {
 	l.c.noteVersion()
 	l.post(func() {
@@ -195,6 +198,11 @@ func (l *loop) channelsChanged(ch *Channel) {
 		for _, p := range l.peers {
 			for _, in := range p.in {
 				in.reset("memberships changed") // P8: what is owed has changed
+			}
+			for _, o := range p.out {
+				if o.lacks(ch.name) {
+					o.reopen(now)
+				}
 			}
 			p.openNeeded(now)
 		}
@@ -234,11 +242,12 @@ func (l *loop) watch(node string) {
 
 // farewell sends the last acks and tells the others that this node goes away.
 func (l *loop) farewell() {
-	now := time.Now()
 	for _, p := range l.peers {
 		for _, in := range p.in {
 			l.progress(in)
-			in.step(now)
+			if p.in[in.domain] == in {
+				p.answer(in.r.Ack()) // due or not
+			}
 		}
 	}
 	pr, _ := l.presence()

@@ -32,7 +32,7 @@ func WithHeader(key, value string) SendOption {
 // SendMessage stores a message for every reader of the channel and returns once it is on this node's disk; from then
 // on it is promised. v is sent as it is if it is []byte, string or json.RawMessage, else as JSON.
 //
-// Errors: ErrNotWriter, ErrMessageTooLarge, ErrQueueFull, ErrClosed, what joining failed with, and ErrStorage. Only
+// Errors: ErrNotWriter, ErrMessageTooLarge, ErrQueueFull, ErrKicked, ErrClosed, what joining failed with, and ErrStorage. Only
 // after ErrStorage may the message still appear: a failed fsync leaves that open.
 func (ch *Channel) SendMessage(v any, opts ...SendOption) error {
 	_, err := ch.Send(context.Background(), v, opts...)
@@ -120,6 +120,12 @@ func (c *Connection) accept(p *Pending, channel string, content []byte, o *sendO
 		if err := CheckNodeID(o.to); err != nil {
 			return err
 		}
+	}
+	if c.kicks.denies(c.cfg.NodeID, channel) {
+		return fmt.Errorf("%w: this node may not send on channel %s", ErrKicked, channel)
+	}
+	if o.to != "" && c.kicks.denies(o.to, channel) {
+		return fmt.Errorf("%w: node %s gets nothing on channel %s", ErrKicked, o.to, channel)
 	}
 	r := &p.record[0]
 	*r = wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Headers: o.headers, Content: content}

@@ -98,6 +98,11 @@ func (t *taker) call(c *Connection, m *Message) (v verdict) {
 		return v
 	case <-c.stopping:
 		m.token.expire()
-		return verdict{err: context.Canceled}
+		select {
+		case v = <-m.token.ch: // answered before: that counts
+			return v
+		default:
+			return verdict{err: context.Canceled}
+		}
 	}
 }

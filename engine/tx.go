@@ -80,8 +80,11 @@ func (tx *Tx) Next(key string) (string, bool, error) {
 	}
 }
 
-// Reply sends content to the sender of the message, on the message's channel.
+// Reply sends content to the sender of the message, on the message's channel. A tick has none.
 func (tx *Tx) Reply(content []byte, headers ...Header) error {
+	if tx.msg.Channel == "" {
+		return fmt.Errorf("%w: nobody has sent a tick", ErrNotPermitted)
+	}
 	id := MessageID{tx.run, tx.msg.Seq}.String()
 	return tx.add(wire.Record{Channel: tx.msg.Channel, To: tx.from}, content, append([]Header{{headInReplyTo, id}}, headers...))
 }
@@ -93,6 +96,9 @@ func (tx *Tx) Send(channel string, content []byte, headers ...Header) error {
 	}
 	if ch := tx.conn.channel(channel); ch == nil || !ch.role.writes() {
 		return fmt.Errorf("%w: channel %s: join it as a writer", ErrNotWriter, channel)
+	}
+	if tx.conn.kicks.denies(tx.conn.cfg.NodeID, channel) {
+		return fmt.Errorf("%w: this node may not send on channel %s", ErrKicked, channel)
 	}
 	return tx.add(wire.Record{Channel: channel}, content, headers)
 }

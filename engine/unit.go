@@ -28,8 +28,10 @@ func (u *unit) merge(c *Connection, tx *Tx, m *Message) {
 		detail := fmt.Sprintf("derived from %s over %d handlers", m.ID, tx.hops)
 		u.dead = append(u.dead, store.Dead{At: tx.now, Side: "sender", Sender: c.cfg.NodeID, Run: c.run, Channel: r.Channel, ToNode: r.To,
 			Reason: "hop_limit", Detail: detail, Handler: tx.kv.name, Created: r.Created, Headers: encodeHeaders(r.Headers), Content: r.Content})
-		c.count.dead.Add("hop_limit", 1)
-		c.emit(Event{Kind: "dead_letter", Channel: r.Channel, Text: "hop_limit: " + detail})
+		u.tell = append(u.tell, func() {
+			c.count.dead.Add("hop_limit", 1)
+			c.emit(Event{Kind: "dead_letter", Channel: r.Channel, Text: "hop_limit: " + detail})
+		})
 	}
 }
 
@@ -40,17 +42,13 @@ func (u *unit) stage() {
 	}
 }
 
-// unstage takes them back: the unit will not be committed.
-func (u *unit) unstage() {
-	for _, w := range u.kv {
-		w.store.drop()
-	}
-}
-
-// staged writes are on disk now.
+// committed says that the unit is on disk.
 func (u *unit) committed() {
 	for _, w := range u.kv {
 		w.store.committed(w.writes)
+	}
+	for _, f := range u.tell {
+		f()
 	}
 }
 
