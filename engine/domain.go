@@ -152,6 +152,7 @@ func (d *domain) run() {
 			}
 			continue
 		}
+		d.c.commit.waitForRoom()
 		epoch, healthy := d.c.commit.state()
 		select {
 		case <-healthy:
