@@ -15,6 +15,8 @@ const (
 	maxCommitUnits = 8192
 	maxCommitBytes = 8 << 20
 	blockBytes     = 48 << 10
+
+	maxWaitingBytes = 4 * maxCommitBytes // of what waits for its commit, beyond which senders and domains wait
 )
 
 // errDiscarded tells a domain that what it handled was thrown away with a failed commit: it must be handled again.
@@ -94,7 +96,7 @@ func newCommitter(st *store.Store, t *tail, next int64, compress bool, wall func
 // add queues a unit. It fails only after close, and waits while more than some commits' worth is queued.
 func (c *committer) add(u *unit) error {
 	c.mu.Lock()
-	for !c.closed && u.handled == nil && c.bytes > 4*maxCommitBytes {
+	for !c.closed && u.handled == nil && c.bytes > maxWaitingBytes {
 		c.room.Wait()
 	}
 	if c.closed {
@@ -114,6 +116,15 @@ func (c *committer) add(u *unit) error {
 	default:
 	}
 	return nil
+}
+
+// waitForRoom waits while too much waits for its commit: handlers must not outrun the disk.
+func (c *committer) waitForRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && c.bytes > maxWaitingBytes {
+		c.room.Wait()
+	}
 }
 
 // state returns the epoch that a handler's run belongs to, and a channel that is closed while storage works.
