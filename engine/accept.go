@@ -18,6 +18,7 @@ func (o *outLink) opened(a *wire.Accept) error {
 	p.compareKicks(time.Now(), a.Kicks)
 	o.accept, o.members, o.byStream = a, map[uint64]*member{}, map[streamKey]*member{}
 	clear(p.reads)
+	p.l.c.clean.opening()
 	deleted, err := p.l.c.deletedSeqs()
 	if err != nil {
 		return err
@@ -87,7 +88,8 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 	if am.HasPos {
 		at = am.Pos // the receiver's word, also when it is less than the cursor: its effects were rolled back too
 	}
-	if acked, _ := c.ledger.cursor(m); at == acked && am.Domain == m.domain && a.StoreID == m.storeID && p.members[am.ID] == m {
+	acked, covered := c.ledger.cursor(m)
+	if at == acked && am.Domain == m.domain && a.StoreID == m.storeID && p.members[am.ID] == m {
 		return m, nil
 	}
 	m.domain, m.storeID = am.Domain, a.StoreID
@@ -97,6 +99,9 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 	}
 	fresh := p.members[am.ID] == nil
 	c.ledger.move(m, at, count)
+	if !fresh && at > acked {
+		c.count.delivered.Add(count - covered) // their acks were lost with the link before this one
+	}
 	if err := p.save(m); err != nil {
 		return nil, err
 	}

@@ -160,6 +160,7 @@ func (c *Connection) start() error {
 	c.events = newEventQueue(c.cfg.OnEvent)
 	c.commit = newCommitter(c.st, c.tail, next, c.cfg.EnableCompression, c.wall)
 	c.loop = newLoop(c)
+	c.clean = newJanitor(c)
 	c.commit.cursors = c.ledger.takeDirty
 	c.commit.cursorsLost = c.ledger.keepDirty
 	c.commit.discard = c.dropOverlays
@@ -185,7 +186,6 @@ func (c *Connection) start() error {
 	}
 	go c.commit.run()
 	go c.loop.run()
-	c.clean = newJanitor(c)
 	go c.clean.run()
 	go c.manager.run()
 	if err := c.loop.listen(); err != nil {
@@ -213,7 +213,7 @@ func (c *Connection) Close() error {
 		c.cancel()
 		<-c.clean.finished
 		<-c.manager.finished
-		c.loop.closeDomains()
+		c.loop.call(func() {}) // what came before stopping has started its domains; no more start now
 		c.domains.Wait()
 		c.commit.close()
 		c.loop.stop()
@@ -288,7 +288,12 @@ func (c *Connection) setTrouble(kind, text string) {
 // commitNow commits a unit and waits for it.
 func (c *Connection) commitNow(u *unit) error {
 	done := make(chan error, 1)
-	u.done = func(err error) { done <- err }
+	u.done = func(err error) {
+		if err == nil {
+			u.committed()
+		}
+		done <- err
+	}
 	if err := c.commit.add(u); err != nil {
 		return err
 	}

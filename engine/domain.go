@@ -27,8 +27,12 @@ type domain struct {
 	sender string
 	name   string
 
-	link    *inLink     // the loop's goroutine only
-	touched atomic.Bool // the loop knows already that there is progress
+	link    *inLink         // the loop's goroutine only
+	carried map[uint64]bool // memberships that were on its links; the loop's goroutine only
+	touched atomic.Bool     // the loop knows already that there is progress
+
+	wake  chan struct{}
+	first bool // nothing was attempted yet, in this start of the node; the domain's goroutine only (P14)
 
 	mu        sync.Mutex
 	queue     []*item // each points into the slice of its frame
@@ -39,12 +43,9 @@ type domain struct {
 	total     int64   // records whose outcome is committed, since the start
 	negatives []wire.Negative
 	broken    bool
-	closed    bool
-	notBefore time.Time // back-off of the head
-	cautious  bool      // after an unclean start: count the first attempt on disk before running it (P14)
-	wake      chan struct{}
-
-	attempts map[store.AttemptKey]int // the domain's goroutine only
+	notBefore time.Time                  // back-off of the head
+	attempts  map[store.AttemptKey]int   // failed ones, until the outcome is on disk
+	offences  map[store.AttemptKey]error // why an outcome could not be committed, the disk being fine: a failed attempt (P13)
 }
 
 // item is a record with what the commit needs to know of it.
@@ -56,11 +57,17 @@ type item struct {
 	channel    string // of the membership; "" for addressed records
 	first      bool
 	gen        uint64
-	offset     int64 // to be added to the sender's stamps to compare them with this node's clock
+	began      time.Time // when the link was opened,
+	theirs     int64     // and what the sender's clock said then
+}
+
+func (it *item) key(sender string) store.AttemptKey {
+	return store.AttemptKey{Sender: sender, Run: it.run, Seq: it.d.Seq(), Membership: it.membership}
 }
 
 func newDomain(c *Connection, sender, name string) *domain {
-	return &domain{c: c, sender: sender, name: name, wake: make(chan struct{}, 1), attempts: map[store.AttemptKey]int{}, cautious: c.unclean}
+	return &domain{c: c, sender: sender, name: name, wake: make(chan struct{}, 1), first: true, carried: map[uint64]bool{}, attempts: map[store.AttemptKey]int{},
+		offences: map[store.AttemptKey]error{}}
 }
 
 func (d *domain) signal() {
@@ -129,14 +136,6 @@ func (d *domain) progress() (processed uint64, negatives []wire.Negative, broken
 	return d.processed, negatives, d.broken
 }
 
-func (d *domain) close() {
-	d.mu.Lock()
-	d.closed = true
-	d.queue = nil
-	d.mu.Unlock()
-	d.signal()
-}
-
 // run is the domain's goroutine.
 func (d *domain) run() {
 	timer := time.NewTimer(time.Hour)
@@ -151,9 +150,11 @@ func (d *domain) run() {
 			select {
 			case <-d.wake:
 			case <-timer.C:
+			case <-d.c.stopping:
 			}
 			continue
 		}
+		d.c.commit.waitForRoom()
 		if epoch, ok := d.storageWorks(); ok {
 			d.handle(it, epoch)
 		}
@@ -185,8 +186,10 @@ func (d *domain) storageWorks() (epoch uint64, ok bool) {
 func (d *domain) next() (it *item, wait time.Duration, end bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
+	select {
+	case <-d.c.stopping:
 		return nil, 0, true
+	default:
 	}
 	if len(d.queue) == 0 || d.broken {
 		return nil, time.Hour, false
@@ -215,8 +218,8 @@ func (d *domain) handle(it *item, epoch uint64) {
 		return
 	}
 	rec := &it.d.Record
-	now := d.c.wall().UnixNano()
-	if rec.TTL > 0 && now-(rec.Created+it.offset) > rec.TTL {
+	// by the sender's clock and the time that has passed: this node's clock may jump
+	if age := it.theirs + int64(time.Since(it.began)) - rec.Created; rec.TTL > 0 && age > rec.TTL {
 		d.finish(it, epoch, d.deadUnit(it, "ttl", "expired before it was handled", 0))
 		return
 	}
@@ -241,19 +244,27 @@ func (d *domain) handle(it *item, epoch uint64) {
 
 // attempt runs the takers of the record once and hands on the outcome.
 func (d *domain) attempt(it *item, epoch uint64, t *taker) {
-	key := store.AttemptKey{Sender: d.sender, Run: it.run, Seq: it.d.Record.Seq, Membership: it.membership}
-	n := d.attempts[key] + 1
-	if n == 1 && d.cautious {
-		d.cautious = false
+	key := it.key(d.sender)
+	n, offence := d.tried(key)
+	n++
+	if offence != nil {
+		d.failed(it, epoch, key, n, t.maxAttempts(d.c.cfg.MaxRetryAttempts), verdict{err: offence})
+		return
+	}
+	if n == 1 && d.first { // what is known of it from before; after a crash, this attempt is on disk before it begins
 		stored, err := d.c.st.AttemptCount(key)
-		if err == nil {
-			n = stored + 1
+		n = stored + 1
+		if err == nil && d.c.unclean {
+			stored = n
 			err = d.c.commitNow(&unit{attempts: []store.Attempt{{AttemptKey: key, Count: n, LastError: "the node ended during this attempt"}}})
 		}
 		if err != nil {
 			return // storage fails; the next look comes when it works again
 		}
-		d.attempts[key] = n
+		d.first = false
+		if stored > 0 {
+			d.try(key, stored)
+		}
 	}
 	m := newMessage(it.run, d.sender, &it.d.Record, n)
 	u, v, unlock := t.run(d.c, m, &it.d.Record, epoch)
@@ -262,10 +273,6 @@ func (d *domain) attempt(it *item, epoch uint64, t *taker) {
 		return // the node is closing: no attempt
 	}
 	if v.err == nil {
-		if d.attempts[key] > 0 {
-			u.undo = append(u.undo, key)
-			delete(d.attempts, key)
-		}
 		d.finish(it, epoch, u)
 		return
 	}
@@ -277,15 +284,11 @@ func (d *domain) failed(it *item, epoch uint64, key store.AttemptKey, n, most in
 	reason, rejected := v.rejected()
 	switch {
 	case rejected:
-		u := d.deadUnit(it, "rejected", reason, n)
-		u.undo = append(u.undo, key)
-		d.finish(it, epoch, u)
+		d.finish(it, epoch, d.deadUnit(it, "rejected", reason, n))
 	case n >= most:
-		u := d.deadUnit(it, "attempts", v.err.Error(), n)
-		u.undo = append(u.undo, key)
-		d.finish(it, epoch, u)
+		d.finish(it, epoch, d.deadUnit(it, "attempts", v.err.Error(), n))
 	default:
-		d.attempts[key] = n
+		d.try(key, n)
 		d.c.count.retries.Add(1)
 		d.mu.Lock()
 		d.notBefore = time.Now().Add(v.pause(n, d.c.cfg.DeliveryRetryInterval))
@@ -294,9 +297,7 @@ func (d *domain) failed(it *item, epoch uint64, key store.AttemptKey, n, most in
 		if err := d.c.commit.add(&unit{attempts: []store.Attempt{a}, done: func(error) {}}); err != nil {
 			return // closing: the attempt was not kept, which costs one more
 		}
-		return
 	}
-	delete(d.attempts, key)
 }
 
 // finish hands the outcome of a record to the committer.
@@ -308,20 +309,23 @@ func (d *domain) finish(it *item, epoch uint64, u *unit) {
 	}
 	u.handled = &advance{sender: d.sender, lineage: it.lineage, membership: it.membership, run: run, prev: prev, seq: seq, first: it.first, epoch: epoch}
 	u.bytes += len(rec.Content) / 8
+	key := it.key(d.sender)
+	if n, _ := d.tried(key); n > 0 {
+		u.undo = append(u.undo, key)
+	}
 	gen := it.gen
 	u.done = func(err error) {
 		if err == nil {
 			u.committed()
 			d.c.count.accepted.Add(int64(len(u.records)))
 		}
+		d.settled(key, err)
 		d.finished(gen, err)
 	}
 	d.mu.Lock()
 	d.inCommit++
 	d.mu.Unlock()
-	u.stage()
 	if err := d.c.commit.add(u); err != nil {
-		u.unstage()
 		d.finished(gen, err)
 		return
 	}
@@ -344,6 +348,34 @@ func (d *domain) finished(gen uint64, err error) {
 	d.c.touch(d)
 }
 
+// tried returns the failed attempts at a record, and an offence that was not counted as one yet.
+func (d *domain) tried(k store.AttemptKey) (n int, offence error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.attempts[k], d.offences[k]
+}
+
+// try counts an attempt.
+func (d *domain) try(k store.AttemptKey, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.attempts[k] = n
+	delete(d.offences, k)
+}
+
+// settled takes the fate of a record's outcome. Committer's goroutine.
+func (d *domain) settled(k store.AttemptKey, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case err == nil:
+		delete(d.attempts, k)
+		delete(d.offences, k)
+	case !errors.Is(err, errDiscarded) && !errors.Is(err, ErrClosed):
+		d.offences[k] = err
+	}
+}
+
 func (d *domain) breakUp() {
 	d.mu.Lock()
 	d.broken = true
@@ -352,24 +384,27 @@ func (d *domain) breakUp() {
 
 func (d *domain) skipUnit(it *item) *unit {
 	s := it.d.Skip
-	d.c.count.gaps.Add(1)
 	text := fmt.Sprintf("%d message(s) of %s will never come: %s (seq %d to %d)", s.Count, d.sender, s.Reason, s.Prev+1, s.To)
 	if s.Reason == "deleted" {
 		text = fmt.Sprintf("%s does not keep its messages up to seq %d any more", d.sender, s.To)
 	}
-	d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: it.channel, Text: text})
-	return &unit{events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: it.channel, Text: text}}}
+	return &unit{tell: []func(){func() {
+		d.c.count.gaps.Add(1)
+		d.c.emit(Event{Kind: "gap", Node: d.sender, Channel: it.channel, Text: text})
+	}}, events: []store.Event{{At: d.c.wall().UnixNano(), Kind: "gap", Node: d.sender, Channel: it.channel, Text: text}}}
 }
 
 // deadUnit sets the record aside; the position moves past it in the same transaction (P22).
 func (d *domain) deadUnit(it *item, reason, detail string, attempts int) *unit {
 	rec := &it.d.Record
-	d.mu.Lock()
-	d.negatives = append(d.negatives, wire.Negative{Run: it.run, Seq: rec.Seq, Channel: rec.Channel, Outcome: reason, Reason: detail})
-	d.mu.Unlock()
-	d.c.count.dead.Add(reason, 1)
-	d.c.emit(Event{Kind: "dead_letter", Node: d.sender, Channel: rec.Channel, Text: reason + ": " + detail})
-	return &unit{dead: []store.Dead{{At: d.c.wall().UnixNano(), Side: "receiver", Sender: d.sender, Run: it.run, Seq: rec.Seq,
+	tell := func() { // not before: the commit may fail, and the next attempt may have another outcome
+		d.mu.Lock()
+		d.negatives = append(d.negatives, wire.Negative{Run: it.run, Seq: rec.Seq, Channel: rec.Channel, Outcome: reason, Reason: detail})
+		d.mu.Unlock()
+		d.c.count.dead.Add(reason, 1)
+		d.c.emit(Event{Kind: "dead_letter", Node: d.sender, Channel: rec.Channel, Text: reason + ": " + detail})
+	}
+	return &unit{tell: []func(){tell}, dead: []store.Dead{{At: d.c.wall().UnixNano(), Side: "receiver", Sender: d.sender, Run: it.run, Seq: rec.Seq,
 		Channel: rec.Channel, ToNode: rec.To, Reader: d.c.cfg.NodeID, Reason: reason, Detail: detail, Handler: d.c.handlerName(rec.Channel),
 		Attempts: attempts, Created: rec.Created, Headers: encodeHeaders(rec.Headers), Content: rec.Content}}}
 }

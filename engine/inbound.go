@@ -22,7 +22,8 @@ type inLink struct {
 	r       *link.Receiver
 	accept  *wire.Accept
 	lineage []store.Run
-	offset  int64                // added to the sender's stamps
+	began   time.Time            // when the open came
+	theirs  int64                // the sender's clock in it
 	have    map[uint64]*position // by membership
 	heard   time.Time
 	next    time.Time
@@ -82,6 +83,11 @@ func (p *peer) answer(f wire.Frame) {
 // onOpen answers a sender that wants to begin.
 func (p *peer) onOpen(f *wire.Open, now time.Time) {
 	c := p.l.c
+	select {
+	case <-c.stopping:
+		return // no domain may start now
+	default:
+	}
 	if !validDomain(f.Domain) || len(f.Lineage) == 0 || f.Lineage[len(f.Lineage)-1].Run != f.ID.Run {
 		return
 	}
@@ -108,16 +114,22 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 	}
 	d := p.domain(f.Domain)
 	p.l.linkNumber++
-	if !p.quiet(f.Domain) || !d.restart(p.l.linkNumber) {
+	members, err := p.l.ownMembers()
+	if err != nil {
+		c.log.Error("accept link", "peer", p.node, "err", err)
+		return // the sender asks again
+	}
+	if !p.quiet(f.Domain, members) || !d.restart(p.l.linkNumber) {
 		p.answer(&wire.Busy{ID: f.ID, Domain: f.Domain})
 		return
 	}
-	in, err := p.newInLink(f, d, p.l.linkNumber, now)
+	in, err := p.newInLink(f, d, members, now)
 	if err != nil {
 		c.log.Error("accept link", "peer", p.node, "err", err)
 		return // the sender asks again
 	}
 	p.in[f.Domain], d.link = in, in
+	p.online, p.heard = true, now // whoever opens a link is there: a reply need not wait for its presence
 	p.answer(in.accept)
 }
 
@@ -130,11 +142,15 @@ func descends(lineage []wire.RunStart, run uint64) bool {
 	return slices.ContainsFunc(lineage, func(r wire.RunStart) bool { return r.Run == run })
 }
 
-// quiet reports whether every domain of the peer without an open link has finished what it was given: a membership that
-// has changed its domain is on one link only (P9).
-func (p *peer) quiet(except string) bool {
+// quiet reports whether what other domains of the peer were given of the memberships that now belong to this one is
+// finished: a membership that has changed its domain is on one link only (P9). The other domains may be as slow as they
+// like.
+func (p *peer) quiet(domain string, members []wire.Member) bool {
 	for name, d := range p.domains {
-		if name != except && p.in[name] == nil && !d.quiet() {
+		if name == domain || d.quiet() {
+			continue
+		}
+		if slices.ContainsFunc(members, func(m wire.Member) bool { return m.Domain == domain && d.carried[m.ID] }) {
 			return false
 		}
 	}
@@ -152,18 +168,14 @@ func (p *peer) domain(name string) *domain {
 }
 
 // newInLink reads this node's positions from disk, which alone are true, and states them.
-func (p *peer) newInLink(f *wire.Open, d *domain, gen uint64, now time.Time) (*inLink, error) {
+func (p *peer) newInLink(f *wire.Open, d *domain, members []wire.Member, now time.Time) (*inLink, error) {
 	c := p.l.c
-	in := &inLink{p: p, domain: f.Domain, id: f.ID, d: d, heard: now, have: map[uint64]*position{}, offset: c.wall().UnixNano() - f.Now}
+	in := &inLink{p: p, domain: f.Domain, id: f.ID, d: d, heard: now, have: map[uint64]*position{}, began: now, theirs: f.Now}
 	in.id.Nonce = randomID()
 	for _, r := range f.Lineage {
 		in.lineage = append(in.lineage, store.Run{Run: r.Run, First: r.First})
 	}
 	rows, err := c.st.Positions(p.node)
-	if err != nil {
-		return nil, err
-	}
-	members, err := p.l.ownMembers()
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +187,7 @@ func (p *peer) newInLink(f *wire.Open, d *domain, gen uint64, now time.Time) (*i
 		m.Pos, m.HasPos = store.Resolve(rows, m.ID, in.lineage)
 		if m.Domain == f.Domain && !m.Dormant {
 			mine[m.Channel] = m.ID
+			d.carried[m.ID] = true
 			in.have[m.ID] = &position{seq: m.Pos, known: m.HasPos, channel: m.Channel}
 		}
 	}
@@ -198,7 +211,7 @@ func (in *inLink) deliver(delivered []link.Delivered) {
 			in.reset("a record does not follow the position")
 			break
 		}
-		it := item{d: *dv, lineage: in.lineage, membership: dv.Member, channel: pos.channel, first: !pos.known, gen: in.d.gen, offset: in.offset}
+		it := item{d: *dv, lineage: in.lineage, membership: dv.Member, channel: pos.channel, first: !pos.known, gen: in.d.gen, began: in.began, theirs: in.theirs}
 		it.run = runAt(in.lineage, dv.Seq())
 		pos.seq, pos.known = dv.Seq(), true
 		items = append(items, it)

@@ -109,8 +109,8 @@ func (k *kvStore) next(after string) (string, bool, error) {
 			return "", false, err
 		}
 		k.mu.Lock()
-		for c, e := range k.cache {
-			if e.pending > 0 && !e.absent && c > after && (!ok || c < key) {
+		for c, e := range k.cache { // not only what is pending: its commit may have come after KVNext
+			if !e.absent && c > after && (!ok || c < key) {
 				key, ok = c, true
 			}
 		}

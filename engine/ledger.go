@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -36,6 +37,12 @@ type member struct {
 	acked, count int64 // guarded by ledger.mu: the cursor, and how many records of the stream it covers
 	set          int64 // guarded by ledger.mu: the records in aside
 	dirty        bool  // guarded by ledger.mu
+}
+
+// addSkip keeps the skips in the order in which they are framed.
+func (m *member) addSkip(s store.Skip) {
+	m.skips = append(m.skips, s)
+	slices.SortFunc(m.skips, func(x, y store.Skip) int { return cmp.Compare(x.To, y.To) })
 }
 
 // skipped reports whether a seq lies in the member's next skip.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -157,17 +158,6 @@ func (l *loop) stop() {
 	<-l.ended
 }
 
-// closeDomains ends the receiving side: handlers that run are waited for by Connection.domains.
-func (l *loop) closeDomains() {
-	l.call(func() {
-		for _, p := range l.peers {
-			for _, d := range p.domains {
-				d.close()
-			}
-		}
-	})
-}
-
 // stepLinks gives every link that was touched or whose time has come its turn, and finds the next time to wake up.
 func (l *loop) stepLinks(now time.Time) {
 	l.nextWake = now.Add(l.c.cfg.KeepaliveInterval)
@@ -209,7 +199,6 @@ func (l *loop) listen() error {
 		}{
 			{p + "data." + me + ".*", l.onData},
 			{p + "ack." + me + ".*", l.onAck},
-			{p + c.cfg.DiscoveryChannel + ".*", l.onDiscover},
 		} {
 			if err == nil {
 				err = l.subscribe(s.subject, lastToken, s.handle)
@@ -219,7 +208,7 @@ func (l *loop) listen() error {
 			err = l.subscribe(p+c.cfg.ManagementChannel+".*."+me, tokenBeforeLast, c.manager.onCommand)
 		}
 		if err == nil && c.cfg.Observe {
-			err = l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence)
+			err = errors.Join(l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence), l.listenForQuestions())
 		}
 		if !c.cfg.Observe {
 			for _, node := range c.ledger.addressees() {

@@ -187,13 +187,13 @@ func (g *manager) do(action string, kicks []wire.Kick) (int64, error) {
 	case wire.ActionPurgeQueue:
 		return g.purgeQueues()
 	case wire.ActionPurgeSent:
-		return g.c.clean.clean(0, false)
+		return g.c.clean.clean(sweep{})
 	case wire.ActionPurgeAll:
 		queued, err := g.purgeQueues()
 		if err != nil {
 			return queued, err
 		}
-		deleted, err := g.c.clean.clean(0, true)
+		deleted, err := g.c.clean.clean(sweep{all: true})
 		return queued + deleted, err
 	}
 	return 0, fmt.Errorf("unknown command %q", action)

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/getevo/rmds/engine/internal/link"
@@ -9,6 +11,9 @@ import (
 
 // diskReadBytes is how much of the log one link reads from disk at a time.
 const diskReadBytes = 512 << 10
+
+// readPause is between attempts to read a log that cannot be read.
+const readPause = time.Second
 
 // outLink is the sending end of one domain to one peer. It reads the log in order, from the earliest of what its members
 // are owed, and states for every record what came before it.
@@ -27,6 +32,7 @@ type outLink struct {
 	scan      int64    // every record up to here was framed, or is nobody's
 	ahead     []*block // blocks above scan
 	waiting   bool     // for the commit of a skip
+	unread    bool     // the log could not be read: try again soon
 }
 
 func newOutLink(p *peer, domain string, now time.Time) *outLink {
@@ -49,14 +55,24 @@ func (o *outLink) reopen(now time.Time) {
 	}
 }
 
+// lacks reports whether the receiver reads a channel by this link, which was opened before this node wrote it.
+func (o *outLink) lacks(channel string) bool {
+	return o.accept != nil && o.byStream[streamKey{channel: channel}] == nil && slices.ContainsFunc(o.accept.Members, func(m wire.Member) bool {
+		return m.Channel == channel && m.Domain == o.domain && !m.Dormant
+	})
+}
+
 func (o *outLink) kick(now time.Time) {
 	o.s.Kick(now)
 	o.dirty = true
 }
 
 func (o *outLink) step(now time.Time) {
-	o.dirty = false
+	o.dirty, o.unread = false, false
 	frames, next := o.s.Step(now, o.pull)
+	if retry := now.Add(readPause); o.unread && (next.IsZero() || next.After(retry)) {
+		next = retry
+	}
 	o.next = next
 	for _, f := range frames {
 		o.send(f)
@@ -166,8 +182,15 @@ func (o *outLink) moved(mv link.Moved) {
 // pull gives the link what comes next.
 func (o *outLink) pull(maxRaw int64) (link.Unit, bool) {
 	for o.accept != nil && !o.waiting {
-		if len(o.ahead) == 0 && !o.readAhead() {
-			return o.lateSkip()
+		if len(o.ahead) == 0 {
+			if err := o.readAhead(); err != nil {
+				o.p.l.c.log.Error("read the log", "peer", o.p.node, "after", o.scan, "err", err)
+				o.unread = true
+				return link.Unit{}, false
+			}
+			if len(o.ahead) == 0 {
+				return o.lateSkip()
+			}
 		}
 		b := o.ahead[0]
 		if b.last <= o.scan {
@@ -187,26 +210,24 @@ func (o *outLink) pull(maxRaw int64) (link.Unit, bool) {
 }
 
 // readAhead fetches the blocks after scan from the tail, or from disk.
-func (o *outLink) readAhead() bool {
+func (o *outLink) readAhead() error {
 	c := o.p.l.c
 	blocks, ok := c.tail.after(o.scan, 64)
 	if !ok {
 		stored, err := c.st.ReadLog(o.scan, diskReadBytes)
 		if err != nil {
-			c.log.Error("read the log", "err", err)
-			return false
+			return err
 		}
 		for i := range stored {
 			b, err := loadBlock(&stored[i])
 			if err != nil {
-				c.log.Error("read the log", "first", stored[i].First, "err", err)
-				return false
+				return fmt.Errorf("block %d: %w", stored[i].First, err)
 			}
 			blocks = append(blocks, b)
 		}
 	}
 	o.ahead = blocks
-	return len(blocks) > 0
+	return nil
 }
 
 // frame makes a unit of what is owed of a block, up to the next skip.

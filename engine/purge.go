@@ -42,8 +42,8 @@ func (g *manager) purgeQueues() (n int64, err error) {
 // drain sets aside what a member waits for now. Its links stay closed meanwhile.
 func (g *manager) drain(m *member, reason, detail string) (n int64, err error) {
 	c := g.c
-	c.clean.mu.Lock()
-	defer c.clean.mu.Unlock()
+	c.clean.work.Lock()
+	defer c.clean.work.Unlock()
 	if !c.loop.call(func() { c.loop.peer(m.node).hold() }) {
 		return 0, ErrClosed
 	}

@@ -13,10 +13,33 @@ import (
 //
 // A block goes when every known reader has acknowledged what it is owed of it and DeliveredMessageRetention has passed.
 // What no reader was ever known for stays for MessageExpiry as well, and then becomes a dead letter (P26).
+//
+// A link that opens may be owed more than the survey has seen: deleting and opening exclude each other, and what was
+// surveyed before an opening is surveyed again.
 type janitor struct {
 	c        *Connection
-	mu       sync.Mutex // held by who deletes from the log or takes from readers' queues
+	work     sync.Mutex // held by who deletes from the log or takes from readers' queues; may wait for the loop
 	finished chan struct{}
+
+	mu     sync.Mutex // held while log is deleted; taken last: its holder waits for nobody but the disk
+	opened uint64     // guarded by mu: openings of links, each of which may owe somebody more
+}
+
+// opening says that a link opens. It waits for a deletion that runs, a piece of one at most. Loop's goroutine.
+func (j *janitor) opening() {
+	j.mu.Lock()
+	j.opened++
+	j.mu.Unlock()
+}
+
+// delete deletes a piece, or nothing if a link has opened since the survey.
+func (j *janitor) delete(through int64, n needs, dead []store.Dead) (deleted int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.opened != n.opened {
+		return 0, nil
+	}
+	return j.c.st.DeleteLog(through, n.cursors, dead)
 }
 
 func newJanitor(c *Connection) *janitor { return &janitor{c: c, finished: make(chan struct{})} }
@@ -31,7 +54,7 @@ func (j *janitor) run() {
 		case <-j.c.stopping:
 			return
 		case <-clean.C:
-			if _, err := j.clean(j.c.cfg.DeliveredMessageRetention, false); err != nil {
+			if _, err := j.clean(sweep{retention: j.c.cfg.DeliveredMessageRetention}); err != nil {
 				j.c.log.Error("clean the log", "err", err)
 			}
 		case <-expire.C:
@@ -47,12 +70,16 @@ type needs struct {
 	through int64 // everybody has acknowledged what lies at or below
 	cursors []store.Cursor
 	read    map[streamKey]bool // streams with readers
+	opened  uint64             // janitor.opened at that moment
 }
 
 // survey asks the loop what readers still need.
 func (j *janitor) survey() (n needs, ok bool) {
 	n = needs{through: j.c.tail.lastSeq(), read: map[streamKey]bool{}}
 	ok = j.c.loop.call(func() {
+		j.mu.Lock()
+		n.opened = j.opened
+		j.mu.Unlock()
 		for _, p := range j.c.loop.peers {
 			for _, m := range p.members {
 				acked, count := j.c.ledger.cursor(m)
@@ -67,37 +94,31 @@ func (j *janitor) survey() (n needs, ok bool) {
 	return n, ok
 }
 
-// clean deletes acknowledged blocks that are older than retention, and returns how many records that were. If all is set,
-// what no reader was ever known for goes as well, whatever its age.
-func (j *janitor) clean(retention time.Duration, all bool) (deleted int64, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n, ok := j.survey()
-	if !ok {
-		return 0, nil
+// sweep says what of the log is to go.
+type sweep struct {
+	retention time.Duration // acknowledged messages stay for that long
+	all       bool          // what no reader was ever known for goes as well, whatever its age
+}
+
+// reason says why what nobody has read becomes dead letters.
+func (j *janitor) reason(s sweep) (reason, detail string) {
+	if s.all {
+		return reasonPurged, "purged before a reader was seen"
 	}
-	now := j.c.wall()
-	through := n.through
-	if retention > 0 {
-		kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
-		if err != nil {
-			return 0, err
-		}
-		through = min(through, kept-1)
-	}
-	unread, reason, detail := through, reasonPurged, "purged before a reader was seen"
-	if !all {
-		if unread, err = j.unread(n, now, retention); err != nil {
-			return 0, err
-		}
-		reason, detail = "no_reader", fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry)
-	}
+	return "no_reader", fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry)
+}
+
+// clean deletes blocks that are of no more use, and returns how many records that were.
+func (j *janitor) clean(s sweep) (deleted int64, err error) {
+	j.work.Lock()
+	defer j.work.Unlock()
+	reason, detail := j.reason(s)
 	for {
-		piece, dead, err := j.piece(min(through, unread), n, reason, detail)
-		if err != nil || piece == 0 {
-			return deleted, err
+		n, ok := j.survey()
+		if !ok {
+			return deleted, nil
 		}
-		d, err := j.c.st.DeleteLog(piece, n.cursors, dead)
+		d, dead, err := j.cleanPiece(n, s)
 		deleted += d
 		if err != nil || d == 0 {
 			return deleted, err
@@ -107,6 +128,32 @@ func (j *janitor) clean(retention time.Duration, all bool) (deleted int64, err e
 			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: reason + ": " + detail})
 		}
 	}
+}
+
+// cleanPiece deletes some blocks of what a survey says may go. What is left is for the next piece, or the next round.
+func (j *janitor) cleanPiece(n needs, s sweep) (deleted int64, dead []store.Dead, err error) {
+	now := j.c.wall()
+	through := n.through
+	if s.retention > 0 {
+		kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-s.retention).UnixNano())
+		if err != nil {
+			return 0, nil, err
+		}
+		through = min(through, kept-1)
+	}
+	if !s.all {
+		unread, err := j.unread(n, now, s.retention)
+		if err != nil {
+			return 0, nil, err
+		}
+		through = min(through, unread)
+	}
+	end, dead, err := j.piece(through, n, s)
+	if err != nil || end == 0 {
+		return 0, nil, err
+	}
+	deleted, err = j.delete(end, n, dead)
+	return deleted, dead, err
 }
 
 // unread returns the seq up to which what no reader is known for may go.
@@ -133,7 +180,8 @@ func (j *janitor) unread(n needs, now time.Time, retention time.Duration) (int64
 }
 
 // piece returns the end of the next blocks to delete, at or below through, and the dead letters of what nobody has read.
-func (j *janitor) piece(through int64, n needs, reason, detail string) (end int64, dead []store.Dead, err error) {
+func (j *janitor) piece(through int64, n needs, s sweep) (end int64, dead []store.Dead, err error) {
+	reason, detail := j.reason(s)
 	blocks, err := j.c.st.ReadLog(0, 1<<20)
 	if err != nil {
 		return 0, nil, err
@@ -162,8 +210,8 @@ func (j *janitor) piece(through int64, n needs, reason, detail string) (end int6
 
 // expireReaders gives up the readers that were silent for ReaderExpiry while this node could have heard them.
 func (j *janitor) expireReaders() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	j.work.Lock()
+	defer j.work.Unlock()
 	var gone, silent []*member
 	j.c.loop.call(func() {
 		now := time.Now()

@@ -66,7 +66,7 @@ func (o *outLink) setAside(b *block, from int, m *member, reason string) {
 		if o.byStream[streamOf(r)] != m {
 			continue
 		}
-		if o.unsendable(r, now) != reason {
+		if o.unsendable(r, now) != reason || m.skipped(r.Seq) {
 			break
 		}
 		s.To = r.Seq
@@ -86,7 +86,7 @@ func (o *outLink) setAside(b *block, from int, m *member, reason string) {
 				return
 			}
 			o.dirty = true
-			m.skips = append(m.skips, s)
+			m.addSkip(s)
 			c.ledger.setAside(m, append(m.aside, s))
 			c.count.dead.Add(reason, s.Count)
 			c.emit(Event{Kind: "dead_letter", Node: m.node, Channel: m.stream.channel, Text: fmt.Sprintf("%s: %d message(s) up to seq %d", reason, s.Count, s.To)})

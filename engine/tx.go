@@ -80,8 +80,11 @@ func (tx *Tx) Next(key string) (string, bool, error) {
 	}
 }
 
-// Reply sends content to the sender of the message, on the message's channel.
+// Reply sends content to the sender of the message, on the message's channel. A tick has none.
 func (tx *Tx) Reply(content []byte, headers ...Header) error {
+	if tx.msg.Channel == "" {
+		return fmt.Errorf("%w: nobody has sent a tick", ErrNotPermitted)
+	}
 	id := MessageID{tx.run, tx.msg.Seq}.String()
 	return tx.add(wire.Record{Channel: tx.msg.Channel, To: tx.from}, content, append([]Header{{headInReplyTo, id}}, headers...))
 }

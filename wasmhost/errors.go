@@ -13,6 +13,8 @@ var (
 	ErrLimits    = errors.New("limits that no handler can run with")
 	ErrSettings  = errors.New("settings that no handler can run with")
 	ErrClosed    = errors.New("closed")
+	// ErrCompileTime: the module took longer to compile than Compiler.Timeout.
+	ErrCompileTime = errors.New("compilation exceeds its time limit")
 )
 
 // What an Effects wraps to refuse something. The guest gets the code and may go on.

@@ -149,6 +149,8 @@ func explain(err error) error {
 	case errors.Is(err, meter.ErrComponent):
 		return fmt.Errorf("%w: handlers are core modules; build for wasip1 (GOOS=wasip1, wasm32-wasip1) instead of wasip2 and "+
 			"without a componentizing step", ErrComponent)
+	case errors.Is(err, ErrCompileTime), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
 	case errors.Is(err, meter.ErrTooMuch):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	default:

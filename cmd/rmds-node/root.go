@@ -23,6 +23,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 bad configuration, 4 node not reachable.`
 		newRequestCommand(),
 		newKVCommand(),
 		newHandlerCommand(),
+		newCompileCommand(),
 		newConfigCommand(),
 		newBenchCommand(),
 		newBenchReceiverCommand(),

@@ -49,7 +49,7 @@ once. The configuration is read at the start only.`,
 
 // run runs a node until ctx ends, or until it ends by itself.
 func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	n, err := node.Start(ctx, c, buildVersion(), log)
+	n, err := node.Start(ctx, c, node.Program{Version: buildVersion(), Compiler: compilerCommand()}, log)
 	if errors.Is(err, engine.ErrConfig) {
 		return configError{err}
 	}

@@ -35,6 +35,8 @@ type Config struct {
 type Node struct {
 	ID      string `toml:"id"`       // this node's name; empty: $RMDS_NODE_ID, else the host name up to its first dot
 	DataDir string `toml:"data_dir"` // directory of the database and of the cache of compiled modules
+
+	CompileTimeout Duration `toml:"compile_timeout"` // of one module, in a process of its own; 0: in the node's, unlimited
 }
 
 // NATS is [nats]: how to reach NATS, or the server to run inside.
@@ -120,7 +122,8 @@ type Handler struct {
 	Module      string            `toml:"module"`
 	SHA256      string            `toml:"sha256,omitempty"`
 	Mode        string            `toml:"mode"`
-	Channels    []string          `toml:"channels"`
+	Channels    []string          `toml:"channels,omitempty"`
+	Every       Duration          `toml:"every"` // 0: not called by time
 	Send        []string          `toml:"send,omitempty"`
 	Timeout     Duration          `toml:"timeout"`
 	CPU         Duration          `toml:"cpu"`
@@ -161,7 +164,7 @@ const DefaultSocket = "/run/rmds/admin.sock"
 // Default returns the configuration of an empty file, before the node id is filled in.
 func Default() *Config {
 	return &Config{
-		Node: Node{DataDir: "/var/lib/rmds"},
+		Node: Node{DataDir: "/var/lib/rmds", CompileTimeout: Duration(time.Minute)},
 		NATS: NATS{
 			Servers:          []string{"nats://127.0.0.1:4222"},
 			Listen:           "127.0.0.1:4222",

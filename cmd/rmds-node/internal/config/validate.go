@@ -93,6 +93,7 @@ func (k *checker) node() {
 		}
 		k.bad("node.id", fmt.Sprintf("%q%s cannot name a node", k.Node.ID, from), "use 1 to 64 characters of A-Z a-z 0-9 _ -")
 	}
+	k.spans(span{"node.compile_timeout", k.Node.CompileTimeout, time.Second, time.Hour, true})
 	if k.Node.DataDir == "" {
 		k.bad("node.data_dir", "is empty", "name a directory, for example /var/lib/rmds")
 	}
@@ -338,8 +339,9 @@ func (k *checker) handlers() {
 		k.spans(span{key + ".timeout", h.Timeout, time.Millisecond, time.Hour, false}, span{key + ".cpu", h.CPU, time.Millisecond, time.Hour, false})
 		k.size(key+".memory", h.Memory, 64<<10, 4<<30)
 		k.number(key+".max_attempts", h.MaxAttempts, 0, 1_000_000)
-		if len(h.Channels) == 0 {
-			k.bad(key+".channels", "is missing", "name the channels whose messages it handles")
+		k.spans(span{key + ".every", h.Every, 100 * time.Millisecond, 365 * day, true})
+		if len(h.Channels) == 0 && h.Every == 0 {
+			k.bad(key+".channels", "is missing", "name the channels whose messages it handles, or set every")
 		}
 		k.served(key, h)
 		for j, name := range h.Send {

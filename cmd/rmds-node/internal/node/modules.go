@@ -32,17 +32,25 @@ type module struct {
 	file    watched
 }
 
-// loadModules loads every handler's module. cache is the directory of compiled modules, "" for none. All modules that
-// cannot be loaded are reported together, as Faults.
-func loadModules(ctx context.Context, c *config.Config, cache string, log *slog.Logger) (*modules, error) {
-	host, err := wasmhost.New(ctx, wasmhost.Options{CacheDir: cache, Logger: log})
+// hostOptions is how a running node compiles modules.
+func hostOptions(c *config.Config, program Program, log *slog.Logger) wasmhost.Options {
+	o := wasmhost.Options{CacheDir: c.ModuleCache(), Logger: log}
+	if c.Node.CompileTimeout > 0 {
+		o.Compiler = wasmhost.Compiler{Command: program.Compiler, Timeout: time.Duration(c.Node.CompileTimeout)}
+	}
+	return o
+}
+
+// loadModules loads every handler's module. All modules that cannot be loaded are reported together, as Faults.
+func loadModules(ctx context.Context, c *config.Config, o wasmhost.Options) (*modules, error) {
+	host, err := wasmhost.New(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	m := &modules{host: host}
 	var faults config.Faults
 	for i := range c.Handlers {
-		loaded, fault := loadModule(ctx, host, c, i, log)
+		loaded, fault := loadModule(ctx, host, c, i, o.Logger)
 		if fault != nil {
 			faults = append(faults, *fault)
 			continue
@@ -137,6 +145,8 @@ func remedy(err error) string {
 		return "build it against rmds_v1 and wasip1 alone"
 	case errors.Is(err, wasmhost.ErrExport):
 		return "it must export memory and either rmds_handle or _start"
+	case errors.Is(err, wasmhost.ErrCompileTime):
+		return "raise node.compile_timeout if the module can be trusted"
 	case errors.Is(err, wasmhost.ErrInit):
 		return "see what it logged; its config and env are part of this file"
 	}

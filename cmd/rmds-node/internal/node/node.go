@@ -23,7 +23,16 @@ import (
 	"github.com/getevo/rmds/cmd/rmds-node/internal/guest"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/web"
 	"github.com/getevo/rmds/engine"
+	"github.com/getevo/rmds/wasmhost"
 )
+
+// Program is what the node has to know of the program that it is.
+type Program struct {
+	Version string
+	// Compiler is the command of this program that compiles a module apart: see wasmhost.Compiler. Empty compiles in
+	// this process.
+	Compiler []string
+}
 
 // Node is a running node. Its methods may be called from any goroutine.
 type Node struct {
@@ -45,9 +54,9 @@ type Node struct {
 }
 
 // Start starts a node. The error is config.Faults if the configuration is at fault in a way that only the world shows.
-// ctx limits the start, not the node. version is what the node reports as its own.
-func Start(ctx context.Context, c *config.Config, version string, log *slog.Logger) (_ *Node, err error) {
-	n := &Node{config: c, version: version, log: log, started: time.Now(), channels: map[string]*engine.Channel{}}
+// ctx limits the start, not the node.
+func Start(ctx context.Context, c *config.Config, program Program, log *slog.Logger) (_ *Node, err error) {
+	n := &Node{config: c, version: program.Version, log: log, started: time.Now(), channels: map[string]*engine.Channel{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close(ctx))
@@ -60,7 +69,7 @@ func Start(ctx context.Context, c *config.Config, version string, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	if n.modules, err = loadModules(ctx, c, c.ModuleCache(), log); err != nil {
+	if n.modules, err = loadModules(ctx, c, hostOptions(c, program, log)); err != nil {
 		return nil, err
 	}
 	if c.NATS.Embedded {
@@ -145,6 +154,11 @@ func (n *Node) join() error {
 		handler.Sends = append([]string{}, h.Send...) // nil would mean all
 		for _, name := range h.Channels {
 			handlers[name] = append(handlers[name], handler)
+		}
+		if h.Every > 0 {
+			if err := n.conn.Every(time.Duration(h.Every), handler); err != nil {
+				return err
+			}
 		}
 	}
 	for name, list := range handlers {
@@ -234,7 +248,7 @@ func (n *Node) Close(ctx context.Context) error {
 // modules. The error is as Start's.
 func Check(ctx context.Context, c *config.Config) error {
 	_, err := engineConfig(c)
-	m, merr := loadModules(ctx, c, "", slog.New(slog.DiscardHandler))
+	m, merr := loadModules(ctx, c, wasmhost.Options{Logger: slog.New(slog.DiscardHandler)})
 	if m != nil {
 		merr = errors.Join(merr, m.close(ctx))
 	}
