@@ -68,8 +68,9 @@ func (j *janitor) run() {
 type needs struct {
 	through int64 // everybody has acknowledged what lies at or below
 	cursors []store.Cursor
-	read    map[streamKey]bool // streams with readers
-	opened  uint64             // janitor.opened at that moment
+	read    map[streamKey]bool  // streams with readers
+	past    map[streamKey]int64 // up to where a reader that has left had come
+	opened  uint64              // janitor.opened at that moment
 }
 
 // survey asks the loop what readers still need.
@@ -119,6 +120,9 @@ func (j *janitor) cleanPiece(n needs, retention time.Duration) (deleted int64, d
 	if err != nil {
 		return 0, nil, err
 	}
+	if n.past, err = j.formerReaders(); err != nil {
+		return 0, nil, err
+	}
 	unread, err := j.unread(n, now, retention)
 	if err != nil {
 		return 0, nil, err
@@ -129,6 +133,22 @@ func (j *janitor) cleanPiece(n needs, retention time.Duration) (deleted int64, d
 	}
 	deleted, err = j.delete(end, n, dead)
 	return deleted, dead, err
+}
+
+// formerReaders returns how far the readers had come that have left, or were given up.
+func (j *janitor) formerReaders() (map[streamKey]int64, error) {
+	list, err := j.c.st.Members()
+	past := map[streamKey]int64{}
+	for _, m := range list {
+		k := streamKey{channel: m.Channel}
+		if m.Channel == "" {
+			k = streamKey{to: m.Node}
+		}
+		if m.Ended {
+			past[k] = max(past[k], m.Acked)
+		}
+	}
+	return past, err
 }
 
 // unread returns the seq up to which what no reader is known for may go.
@@ -148,7 +168,7 @@ func (j *janitor) unread(n needs, now time.Time, retention time.Duration) (int64
 	through := j.c.tail.lastSeq()
 	for k, first := range oldest {
 		if !n.read[streamKey{k[0], k[1]}] {
-			through = min(through, max(old, first-1))
+			through = min(through, max(old, first-1, n.past[streamKey{k[0], k[1]}]))
 		}
 	}
 	return through, nil
@@ -164,15 +184,20 @@ func (j *janitor) piece(through int64, n needs) (end int64, dead []store.Dead, e
 		if blocks[i].Last > through || i == store.DeletePiece {
 			break
 		}
+		start := end
 		end = blocks[i].Last
 		b, err := loadBlock(&blocks[i])
 		if err != nil {
 			return 0, nil, err
 		}
+		before := len(dead)
 		for k := range b.recs {
 			r := &b.recs[k]
-			if n.read[streamOf(r)] {
+			if n.read[streamOf(r)] || r.Seq <= n.past[streamOf(r)] {
 				continue
+			}
+			if now := j.c.wall().UnixNano(); r.TTL == 0 || now-r.Created <= r.TTL { // it may still find a reader
+				return start, dead[:before], nil
 			}
 			dead = append(dead, store.Dead{At: j.c.wall().UnixNano(), Side: "sender", Sender: j.c.cfg.NodeID, Run: runAt(j.c.lineage, r.Seq), Seq: r.Seq,
 				Channel: r.Channel, ToNode: r.To, Reason: "no_reader", Detail: fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry),
