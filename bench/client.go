@@ -46,7 +46,7 @@ func newSender(c clientConfig) (sender, error) {
 }
 
 // newReceiver connects readers that call handle, from any goroutine, for every message before it is acknowledged.
-func newReceiver(c clientConfig, handle func(content []byte)) (receiver, error) {
+func newReceiver(c clientConfig, handle func(reader int, content []byte)) (receiver, error) {
 	switch c.Client {
 	case "rmds":
 		return newRMDSReceiver(c, handle)

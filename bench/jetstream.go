@@ -79,7 +79,7 @@ type jsReceiver struct {
 }
 
 // newJetStreamReceiver reads from the sender's stream, or with variant "hub" from a stream at the hub that sources it.
-func newJetStreamReceiver(c clientConfig, handle func([]byte)) (receiver, error) {
+func newJetStreamReceiver(c clientConfig, handle func(int, []byte)) (receiver, error) {
 	nc, err := jsConnect(c.URL)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func newJetStreamReceiver(c clientConfig, handle func([]byte)) (receiver, error)
 			return nil, err
 		}
 		stop, err := consumer.Consume(func(m jetstream.Msg) {
-			handle(m.Data())
+			handle(i, m.Data())
 			_ = m.Ack() // a lost acknowledgement shows in settled
 		}, jetstream.PullMaxMessages(5000))
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // orderTimeout is generous: it only keeps a run from hanging.
-const orderTimeout = 300.0
+const orderTimeout = 120.0
 
 // transfer sends n messages as s is told to and returns what both sides saw. do is "burst" or "pace".
 func (s *setup) transfer(send order, detail string) (sent, received answer, err error) {
@@ -132,6 +132,7 @@ func (s *setup) usage() (u [3]usage, err error) {
 type recovery struct {
 	First float64 // seconds from the hub's return to the first message handled
 	Drain float64 // backlog per second from then on
+	Again float64 // messages handled a second time
 }
 
 // measureRecovery kills the hub, lets the box accept a backlog, starts the hub again and watches.
@@ -175,6 +176,7 @@ func measureRecovery(t tools, sys system, backlog int, outage time.Duration) (r 
 	}
 	r.First = seconds(received.First - back)
 	r.Drain = float64(backlog) / seconds(received.Last-received.First)
+	r.Again = float64(received.Repeated)
 	return r, nil
 }
 

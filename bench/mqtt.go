@@ -53,12 +53,12 @@ func (s *mqttSender) close() error { s.client.Disconnect(250); return nil }
 
 type mqttReceiver struct{ clients []mqtt.Client }
 
-func newMQTTReceiver(c clientConfig, handle func([]byte)) (receiver, error) {
+func newMQTTReceiver(c clientConfig, handle func(int, []byte)) (receiver, error) {
 	r := &mqttReceiver{}
 	for i := range c.Readers {
 		subscribed := make(chan error, 1)
 		client, err := mqttConnect(c, fmt.Sprintf("reader%d", i), func(client mqtt.Client) {
-			t := client.Subscribe(topic, c.QoS, func(_ mqtt.Client, m mqtt.Message) { handle(m.Payload()) })
+			t := client.Subscribe(topic, c.QoS, func(_ mqtt.Client, m mqtt.Message) { handle(i, m.Payload()) })
 			go func() {
 				<-t.Done()
 				select {

@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// stampAt is where the 19 digits of the time of sending lie in a reading.
-const stampAt = len(`{"at":`)
+// A reading begins with the time of sending, of 19 digits, and its number, of 10.
+const (
+	stampAt     = len(`{"at":`)
+	numberAt    = stampAt + 19 + len(`,"n":`)
+	firstNumber = 1_000_000_000
+)
 
 // readings makes messages of one size: a sensor's JSON, no two alike, with the time of sending at a fixed place.
 type readings struct {
@@ -25,8 +29,9 @@ func (r *readings) next() []byte {
 	b := make([]byte, 0, r.size)
 	b = append(b, `{"at":`...)
 	b = strconv.AppendInt(b, time.Now().UnixNano(), 10)
-	b = append(b, `,"device":"press-07","site":"hall-3","reading":`...)
-	b = strconv.AppendInt(b, int64(r.n), 10)
+	b = append(b, `,"n":`...)
+	b = strconv.AppendInt(b, int64(firstNumber+r.n), 10)
+	b = append(b, `,"device":"press-07","site":"hall-3"`...)
 	for _, name := range []string{"temperature", "pressure", "vibration_x", "vibration_y", "current", "flow", "humidity"} {
 		b = append(append(append(b, `,"`...), name...), `":`...)
 		b = strconv.AppendInt(b, int64(r.rng.IntN(90)+10), 10)
@@ -40,10 +45,16 @@ func (r *readings) next() []byte {
 	return append(b[:r.size-2], `"}`...)
 }
 
-// sentAt returns when a reading was made, in Unix nanoseconds.
-func sentAt(b []byte) (int64, error) {
-	if len(b) < stampAt+19 {
-		return 0, fmt.Errorf("not a reading: %.40q", b)
+// parseReading returns when a reading was made, in Unix nanoseconds, and its number, from 1.
+func parseReading(b []byte) (sentAt int64, n int, err error) {
+	if len(b) >= numberAt+10 {
+		sentAt, err = strconv.ParseInt(string(b[stampAt:stampAt+19]), 10, 64)
+		if err == nil {
+			n, err = strconv.Atoi(string(b[numberAt : numberAt+10]))
+		}
 	}
-	return strconv.ParseInt(string(b[stampAt:stampAt+19]), 10, 64)
+	if n -= firstNumber; err != nil || n < 1 {
+		return 0, 0, fmt.Errorf("not a reading: %.60q", b)
+	}
+	return sentAt, n, nil
 }

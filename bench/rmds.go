@@ -65,7 +65,7 @@ type rmdsReceiver struct {
 
 // newRMDSReceiver knows the variants "" (a handler that counts in its store, in the transaction) and "wasm" (the
 // same as a module, written in Go).
-func newRMDSReceiver(c clientConfig, handle func([]byte)) (receiver, error) {
+func newRMDSReceiver(c clientConfig, handle func(int, []byte)) (receiver, error) {
 	r := &rmdsReceiver{}
 	run := countInStore
 	if c.Variant == "wasm" {
@@ -90,7 +90,7 @@ func newRMDSReceiver(c clientConfig, handle func([]byte)) (receiver, error) {
 		}
 		r.conns = append(r.conns, conn)
 		h := &engine.Handler{Name: "bench", Func: func(ctx context.Context, tx *engine.Tx, m *engine.Message) error {
-			handle(m.Data)
+			handle(i, m.Data)
 			return run(ctx, tx, m)
 		}}
 		if r.guest != nil {

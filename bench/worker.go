@@ -28,6 +28,7 @@ type answer struct {
 	Accepted    int64     // burst: the last acceptance
 	Latencies   []float64 // pace, single: microseconds until accepted; expect: from sending to the handler's start
 	Count       int
+	Repeated    int // messages that a reader got again: not counted, but handled twice
 }
 
 // runWorker is the process of one side. It ends with its input.
@@ -48,7 +49,7 @@ func runWorker(side string, in io.Reader, out io.Writer) error {
 		w := &sendWorker{s: s, readings: newReadings(cfg.Size)}
 		do, closer = w.do, s
 	case "receive":
-		w := &receiveWorker{readers: cfg.Readers}
+		w := &receiveWorker{readers: cfg.Readers, seen: make([][]bool, cfg.Readers)}
 		w.changed = sync.NewCond(&w.mu)
 		r, err := newReceiver(cfg, w.handle)
 		if err != nil {
@@ -161,13 +162,16 @@ func (w *sendWorker) pace(ctx context.Context, o order, a *answer) error {
 // single is Window callers, each of which sends one message and waits for its acceptance before the next.
 func (w *sendWorker) single(ctx context.Context, o order, a *answer) error {
 	var group sync.WaitGroup
+	var mu sync.Mutex // of the readings
 	var left atomic.Int64
 	left.Store(int64(o.N))
 	errs := make([]error, o.Window)
 	for c := range o.Window {
-		content := w.readings.next()
 		group.Go(func() {
 			for left.Add(-1) >= 0 && errs[c] == nil {
+				mu.Lock()
+				content := w.readings.next()
+				mu.Unlock()
 				wait, err := w.s.send(content)
 				if err == nil {
 					err = wait(ctx)
@@ -188,20 +192,30 @@ type receiveWorker struct {
 
 	mu          sync.Mutex
 	changed     *sync.Cond
+	seen        [][]bool // by reader and number
+	repeated    int
 	count       int
 	first, last int64
 	latencies   []float64
 }
 
-func (w *receiveWorker) handle(content []byte) {
+func (w *receiveWorker) handle(reader int, content []byte) {
 	now := time.Now().UnixNano()
-	at, err := sentAt(content)
+	at, n, err := parseReading(content)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) // a system that changes messages has nothing to measure
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for len(w.seen[reader]) <= n {
+		w.seen[reader] = append(w.seen[reader], make([]bool, 1<<16)...)
+	}
+	if w.seen[reader][n] {
+		w.repeated++
+		return
+	}
+	w.seen[reader][n] = true
 	if w.count == 0 {
 		w.first = now
 	}
@@ -220,8 +234,8 @@ func (w *receiveWorker) do(ctx context.Context, o order) (a answer) {
 	for w.count < want && ctx.Err() == nil {
 		w.changed.Wait()
 	}
-	a.Count, a.First, a.Last, a.Latencies = w.count, w.first, w.last, w.latencies
-	w.count, w.latencies = 0, nil
+	a.Count, a.First, a.Last, a.Latencies, a.Repeated = w.count, w.first, w.last, w.latencies, w.repeated
+	w.count, w.repeated, w.latencies = 0, 0, nil
 	w.mu.Unlock()
 	w.total += o.N
 	switch {

@@ -15,6 +15,7 @@ func (o *outLink) opened(a *wire.Accept) error {
 	p := o.p
 	p.storeID, p.run = a.StoreID, a.Run
 	p.offset = p.l.c.wall().UnixNano() - a.Now
+	p.compareKicks(time.Now(), a.Kicks)
 	o.accept, o.members, o.byStream = a, map[uint64]*member{}, map[streamKey]*member{}
 	clear(p.reads)
 	p.l.c.clean.opening()
@@ -35,10 +36,14 @@ func (o *outLink) opened(a *wire.Accept) error {
 		if m == nil || am.Dormant || am.Domain != o.domain {
 			continue
 		}
+		if err := p.settle(m); err != nil {
+			return err
+		}
 		if m.skips, err = p.l.c.st.Skips(m.node, m.id); err != nil {
 			return err
 		}
 		slices.SortFunc(m.skips, func(x, y store.Skip) int { return cmp.Compare(x.To, y.To) })
+		p.l.c.ledger.setAside(m, m.skips)
 		m.framed, _ = p.l.c.ledger.cursor(m)
 		if d := deleted[m.stream]; d > m.framed { // counted as acknowledged already
 			m.skips = slices.DeleteFunc(m.skips, func(s store.Skip) bool { return s.To <= d })
@@ -58,6 +63,12 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 	if am.Channel == "" {
 		stream = streamKey{to: p.node}
 	}
+	if c.kicks.denies(p.node, am.Channel) {
+		return nil, nil
+	}
+	if s, ok := p.suspended[am.ID]; ok {
+		return p.revive(a, am, s)
+	}
 	m := p.members[am.ID]
 	if m == nil {
 		if am.Channel != "" {
@@ -72,20 +83,25 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 		m = &member{node: p.node, id: am.ID, stream: stream, start: start, joined: am.JoinedAt, acked: start}
 	} else if other := p.out[m.domain]; other != nil && other != o && other.members[m.id] == m && am.Domain == m.domain && a.StoreID == m.storeID {
 		return m, nil // it has an open link of its own, whose acks are newer than this
-	} else if am.Domain == m.domain && a.StoreID == m.storeID && (!am.HasPos || am.Pos == m.acked) {
+	}
+	at := m.start // without a position it has handled nothing, whatever it had acknowledged: it was restored (P3)
+	if am.HasPos {
+		at = am.Pos // the receiver's word, also when it is less than the cursor: its effects were rolled back too
+	}
+	acked, covered := c.ledger.cursor(m)
+	if at == acked && am.Domain == m.domain && a.StoreID == m.storeID && p.members[am.ID] == m {
 		return m, nil
 	}
 	m.domain, m.storeID = am.Domain, a.StoreID
-	at, _ := c.ledger.cursor(m)
-	if am.HasPos {
-		at = am.Pos // the receiver's word, also when it is less: it was restored, and so were its effects (P3)
-	}
 	count, err := c.countThrough(stream, at)
 	if err != nil {
 		return nil, err
 	}
 	fresh := p.members[am.ID] == nil
 	c.ledger.move(m, at, count)
+	if !fresh && at > acked {
+		c.count.delivered.Add(count - covered) // their acks were lost with the link before this one
+	}
 	if err := p.save(m); err != nil {
 		return nil, err
 	}
@@ -190,6 +206,9 @@ func (c *Connection) countThrough(k streamKey, seq int64) (int64, error) {
 
 // endUnlisted ends the memberships that the receiver, its database being the one that is known, does not list any more.
 func (o *outLink) endUnlisted() {
+	if !o.p.kicksAgree(time.Now()) {
+		return // it may have been kicked, which is no leave: the next presence looks again
+	}
 	listed := map[uint64]bool{}
 	for i := range o.accept.Members {
 		listed[o.accept.Members[i].ID] = true

@@ -123,7 +123,8 @@ func (b *boundHandler) forget(epoch uint64) {
 
 // Join makes this node a reader, a writer or both of a channel. Being a reader is durable: it begins with the first
 // Join and lasts until Channel.Unsubscribe. Join never returns nil; what is wrong shows in Err and in every send.
-// Joining again returns the same channel.
+// Joining again returns the same channel. While an operator has kicked this node out of the channel the membership waits:
+// it begins when the kick is lifted.
 func (c *Connection) Join(name string, role Role, opts ...JoinOption) *Channel {
 	ch := &Channel{c: c, name: name, role: role}
 	for _, o := range opts {
@@ -182,7 +183,7 @@ func (c *Connection) join(ch *Channel) error {
 		return ErrClosed
 	default:
 	}
-	if !ch.role.reads() {
+	if !ch.role.reads() || c.kicks.denies(c.cfg.NodeID, ch.name) { // when the kick is lifted it joins
 		return nil
 	}
 	domain := domainStrict

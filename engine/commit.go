@@ -59,7 +59,7 @@ type advance struct {
 type committer struct {
 	st          *store.Store
 	tail        *tail
-	compress    bool
+	packer      packer // committer's goroutine only
 	wall        func() time.Time
 	appended    func(blocks []*block)       // counts what a commit appended, before the senders are answered
 	grew        func(blocks []*block)       // wakes the links, after the tail has the blocks; nil means all of them
@@ -86,7 +86,7 @@ type committer struct {
 }
 
 func newCommitter(st *store.Store, t *tail, next int64, compress bool, wall func() time.Time) *committer {
-	c := &committer{st: st, tail: t, nextSeq: next, compress: compress, wall: wall, wake: make(chan struct{}, 1), finished: make(chan struct{})}
+	c := &committer{st: st, tail: t, nextSeq: next, packer: packer{compress: compress}, wall: wall, wake: make(chan struct{}, 1), finished: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
 	c.healthy = make(chan struct{})
 	close(c.healthy)
@@ -212,11 +212,14 @@ func (c *committer) commitCursors() {
 	if len(moved) == 0 && !c.isSick() {
 		return
 	}
-	b := &store.Batch{Now: c.wall(), Cursors: moved}
-	if c.isSick() {
-		b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
+	err := c.resync() // what a failed commit has left must not wait for the next message
+	if err == nil {
+		b := &store.Batch{Now: c.wall(), Cursors: moved}
+		if c.isSick() {
+			b.Events = []store.Event{{At: c.wall().UnixNano(), Kind: "storage_probe", Text: "storage works again"}}
+		}
+		_, err = c.st.Commit(b)
 	}
-	_, err := c.st.Commit(b)
 	if err != nil {
 		c.cursorsLost()
 	}
@@ -378,11 +381,11 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 	size := 0
 	cut := func() {
 		if len(recs) > 0 {
-			blocks = append(blocks, newBlock(recs, c.compress))
+			blocks = append(blocks, newBlock(recs, &c.packer))
 			recs, size = nil, 0
 		}
 	}
-	chains := map[chainKey]int{}
+	chains, written := map[chainKey]int{}, map[kvKey]int{}
 	for _, u := range units {
 		for i := range u.records {
 			r := &u.records[i]
@@ -398,7 +401,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 			size += recordSize(r)
 		}
 		for _, w := range u.kv {
-			b.KV = append(b.KV, w.writes...)
+			addWrites(b, written, w.writes)
 		}
 		b.Skips = append(b.Skips, u.skips...)
 		b.Dead = append(b.Dead, u.dead...)
@@ -415,6 +418,21 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 		b.Blocks = append(b.Blocks, bl.stored())
 	}
 	return b, blocks, next
+}
+
+type kvKey struct{ store, key string }
+
+// addWrites keeps only the last write of a batch to each key: a handler's counter costs one statement a commit.
+func addWrites(b *store.Batch, written map[kvKey]int, writes []store.KVWrite) {
+	for _, w := range writes {
+		k := kvKey{w.Store, w.Key}
+		if i, ok := written[k]; ok {
+			b.KV[i] = w
+			continue
+		}
+		written[k] = len(b.KV)
+		b.KV = append(b.KV, w)
+	}
 }
 
 type chainKey struct {

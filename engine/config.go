@@ -8,34 +8,42 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
-// Config holds the settings of a connection. Get one from DefaultConfig and change what you need; New copies it.
+// Config holds the settings of a connection. Get one from DefaultConfig and change what you need; New copies it, and
+// refuses what makes no sense with an error that names the field. Zero is no default: it is a value like any other.
 type Config struct {
-	NodeID            string   // this node's name, one token of [A-Za-z0-9_-], at most 64 bytes; empty: New mints one, once (see New)
-	NATSServers       []string // URLs of the servers of one NATS cluster
-	NATSPrefix        string   // first tokens of every subject, with the trailing dot
-	EnableCompression bool     // compress stored and sent blocks with snappy
-	StoragePath       string   // the SQLite database; {nodeID} is replaced
+	NodeID            string   // this node's name, 1 to 64 of A-Z a-z 0-9 _ -; empty: New generates one and keeps it (see New)
+	NATSServers       []string // URLs of the servers of one NATS cluster, any of which will do
+	NATSPrefix        string   // what every subject begins with, ending in a dot; nodes of another prefix are strangers
+	EnableCompression bool     // compress stored and sent blocks with Snappy; nodes with and without it understand each other
+	StoragePath       string   // file of the SQLite database, in a directory that exists; {nodeID} stands for the id
 
-	KeepaliveInterval          time.Duration // how often presence is published
-	MessageExpiry              time.Duration // TTL of a message that does not state its own; 0 means none
-	NodeOfflineTimeout         time.Duration // silence after which a node counts as offline
-	DiscoveryBroadcastInterval time.Duration // how often a writer asks who reads its channels
-	DeliveryRetryInterval      time.Duration // longest pause between attempts of a failing handler that names none itself
-	ACKTimeout                 time.Duration // how long an OnMessage handler may take to Ack
+	KeepaliveInterval          time.Duration // how often this node says that it is there; at least 10 ms
+	MessageExpiry              time.Duration // TTL of a message that states none itself, from its creation on; 0 means none
+	NodeOfflineTimeout         time.Duration // silence after which another node counts as offline; at least KeepaliveInterval
+	DiscoveryBroadcastInterval time.Duration // how often a writer asks who reads its channels; at least 10 ms
+	DeliveryRetryInterval      time.Duration // longest pause between attempts of a failing handler that asks for none itself
+	ACKTimeout                 time.Duration // time that an OnMessage function has for its Ack, Nak or Reject
 	ManagementChannel          string        // subject token of management commands
-	DiscoveryChannel           string        // subject token of discovery
+	DiscoveryChannel           string        // subject token of the question who is there
 	KeepaliveChannel           string        // subject token of presence
 	MaxMessagesPerReceiver     int           // messages that may wait for one reader; beyond it sends return ErrQueueFull
-	MessageCleanupInterval     time.Duration // how often acknowledged messages are looked at for deletion
-	DeliveredMessageRetention  time.Duration // how long acknowledged messages are kept for late readers
+	MessageCleanupInterval     time.Duration // how often the log is looked at for what nobody needs any more
+	DeliveredMessageRetention  time.Duration // how long acknowledged messages are kept for readers that come late; 0 means not
 	ExpiredNodeCleanupInterval time.Duration // how often readers are checked against ReaderExpiry
-	MaxRetryAttempts           int           // failed attempts after which a message becomes a dead letter
+	MaxRetryAttempts           int           // failed attempts after which a message becomes a dead letter; at least 1
 
-	MaxMessageBytes int64         // content plus headers of one message, 1 to 64 MiB
-	ReaderExpiry    time.Duration // silence after which a reader is given up; 0 means never
-	Observe         bool          // hear the presence of every node, not only of this node's peers
+	MaxMessageBytes int64         // content plus headers of one message, sent or received; 1 byte to 64 MiB
+	ReaderExpiry    time.Duration // silence after which a reader is given up, and what it is owed set aside; 0 means never
+	Observe         bool          // hear the presence of every node, not only of those that this one has to do with
+
+	// Operators lists the public nkeys that may sign management commands to this node. nil obeys whoever NATS lets publish
+	// them; an empty list obeys nobody. What this program tells its own node through Mgmt needs no signature, but the kicks
+	// that it issues do: the other nodes check them.
+	Operators []string
+	Operator  nkeys.KeyPair // signs the management commands of this program; nil leaves them unsigned
 
 	NATS    NATSOptions                    // credentials and TLS
 	Logger  *slog.Logger                   // nil means slog.Default()
@@ -168,6 +176,11 @@ func (c *Config) validate() error {
 	}
 	if c.MaxRetryAttempts < 1 {
 		return bad("MaxRetryAttempts", "%d: at least 1", c.MaxRetryAttempts)
+	}
+	for _, key := range c.Operators {
+		if !nkeys.IsValidPublicKey(key) {
+			return bad("Operators", "%q is no public nkey", key)
+		}
 	}
 	if c.MaxMessageBytes < 1 || c.MaxMessageBytes > 64<<20 {
 		return bad("MaxMessageBytes", "%d: 1 byte to 64 MiB", c.MaxMessageBytes)

@@ -25,7 +25,7 @@ const tailBytes = 32 << 20
 // Connection is one node: its database, its handlers and its links to other nodes. Its methods may be called from any
 // goroutine. Close it, or the next start counts as one after a crash.
 type Connection struct {
-	// Mgmt answers questions about this node and the nodes around it.
+	// Mgmt shows the nodes around this one and commands them.
 	Mgmt *Mgmt
 
 	cfg     Config
@@ -38,13 +38,15 @@ type Connection struct {
 	unclean bool    // the node before this start ended without Close
 	idFile  *idFile // nil if the id is configured
 
-	tail   *tail
-	ledger *ledger
-	commit *committer
-	loop   *loop
-	events *eventQueue
-	clean  *janitor
-	count  counters
+	tail    *tail
+	ledger  *ledger
+	commit  *committer
+	loop    *loop
+	events  *eventQueue
+	clean   *janitor
+	kicks   *kickList
+	manager *manager
+	count   counters
 
 	ctx      context.Context // ends with Close; handlers see it
 	cancel   context.CancelFunc
@@ -70,8 +72,13 @@ type counters struct {
 	dead                                                                             reasonCounter
 }
 
-// New opens the node's database and starts it. It does not wait for NATS: messages sent meanwhile wait in the log.
-// Errors wrap ErrConfig for a bad value, naming the field, or tell what is wrong with the database.
+// New opens the node's database and starts the node. It does not wait for NATS: messages sent meanwhile wait in the log.
+// A nil config means DefaultConfig; New leaves the one that it is given as it is. Errors wrap ErrConfig for a bad value,
+// naming the field, or tell what is wrong with the database. Two programs cannot have one database open.
+//
+// Without Config.NodeID an id is generated at the first start and kept in a file beside the database, rmds-node.id for the
+// default storage path, for all later ones. The file is locked while the node runs: a second program without an id in
+// the same directory gets an error, not the same name.
 func New(config *Config, opts ...Option) (*Connection, error) {
 	if config == nil {
 		config = DefaultConfig()
@@ -116,7 +123,9 @@ func newConnection(cfg Config) *Connection {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.version.Store(1)
-	c.Mgmt = &Mgmt{c: c, Self: cfg.NodeID}
+	c.Mgmt = &Mgmt{c: c}
+	c.kicks = newKickList(cfg.NATSPrefix, cfg.Operators)
+	c.manager = newManager(c)
 	return c
 }
 
@@ -159,7 +168,11 @@ func (c *Connection) start() error {
 	c.commit.appended = c.ledger.appended
 	c.commit.landed = func() error { return c.ledger.load(c.st) }
 	c.commit.grew = c.loop.logGrew
-	if err := c.loop.loadPeers(); err != nil {
+	err = c.loop.loadPeers()
+	if err == nil {
+		err = c.kicks.load(c.st)
+	}
+	if err != nil {
 		c.events.close()
 		return err
 	}
@@ -174,6 +187,7 @@ func (c *Connection) start() error {
 	go c.commit.run()
 	go c.loop.run()
 	go c.clean.run()
+	go c.manager.run()
 	if err := c.loop.listen(); err != nil {
 		return errors.Join(err, c.Close())
 	}
@@ -198,6 +212,7 @@ func (c *Connection) Close() error {
 		close(c.stopping)
 		c.cancel()
 		<-c.clean.finished
+		<-c.manager.finished
 		c.loop.call(func() {}) // what came before stopping has started its domains; no more start now
 		c.domains.Wait()
 		c.commit.close()

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	crashKills = flag.Int("crash.kills", 50, "kills in TestKill9")
+	crashKills = flag.Int("crash.kills", 20, "kills in TestKill9")
 	crashSeed  = flag.Uint64("crash.seed", 0, "seed of TestKill9's moments; 0 picks one")
 )
 

@@ -17,7 +17,7 @@ type DeadLetter struct {
 	Channel   string
 	To        string // whom it was addressed to; "" for a broadcast
 	Reader    string // the node that did not get it, or could not handle it
-	Reason    string // a word: rejected, attempts, ttl, too_large, no_handler, forbidden, hop_limit
+	Reason    string // rejected, attempts, ttl, too_large, no_handler, forbidden, hop_limit, no_reader, reader_gone, purged or kicked
 	Detail    string // for people
 	Handler   string // "" if none ran
 	Attempts  int

@@ -35,12 +35,12 @@ type domain struct {
 	first bool // nothing was attempted yet, in this start of the node; the domain's goroutine only (P14)
 
 	mu        sync.Mutex
-	queue     []item
-	gen       uint64 // the link that fills the queue; items of others are dropped
-	running   bool   // a handler runs
-	inCommit  int    // units handed to the committer
-	processed uint64 // records of gen whose outcome is committed
-	total     int64  // records whose outcome is committed, since the start
+	queue     []*item // each points into the slice of its frame
+	gen       uint64  // the link that fills the queue; items of others are dropped
+	running   bool    // a handler runs
+	inCommit  int     // units handed to the committer
+	processed uint64  // records of gen whose outcome is committed
+	total     int64   // records whose outcome is committed, since the start
 	negatives []wire.Negative
 	broken    bool
 	notBefore time.Time                  // back-off of the head
@@ -120,7 +120,9 @@ func (d *domain) waiting() int {
 
 func (d *domain) deliver(items []item) {
 	d.mu.Lock()
-	d.queue = append(d.queue, items...)
+	for i := range items {
+		d.queue = append(d.queue, &items[i])
+	}
 	d.mu.Unlock()
 	d.signal()
 }
@@ -153,18 +155,31 @@ func (d *domain) run() {
 			continue
 		}
 		d.c.commit.waitForRoom()
-		epoch, healthy := d.c.commit.state()
-		select {
-		case <-healthy:
+		if epoch, ok := d.storageWorks(); ok {
 			d.handle(it, epoch)
-		case <-d.c.stopping:
-		case <-time.After(time.Second): // storage fails: look again, the link may have been reset meanwhile
 		}
 		d.mu.Lock()
 		d.running = false
 		d.mu.Unlock()
 		d.c.touch(d)
 	}
+}
+
+// storageWorks waits for it, but not for long: the link may be reset meanwhile.
+func (d *domain) storageWorks() (epoch uint64, ok bool) {
+	epoch, healthy := d.c.commit.state()
+	select {
+	case <-healthy:
+		return epoch, true
+	default:
+	}
+	select {
+	case <-healthy:
+		return epoch, true
+	case <-d.c.stopping:
+	case <-time.After(time.Second):
+	}
+	return epoch, false
 }
 
 // next returns the head of the queue and marks the domain as running, or how long to wait.
@@ -183,15 +198,15 @@ func (d *domain) next() (it *item, wait time.Duration, end bool) {
 		return nil, wait, false
 	}
 	d.running = true
-	head := d.queue[0]
-	return &head, 0, false
+	return d.queue[0], 0, false
 }
 
 // pop removes the head after its outcome was handed to the committer.
 func (d *domain) pop(it *item) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.queue) > 0 && d.gen == it.gen && d.queue[0].d.Seq() == it.d.Seq() {
+	if len(d.queue) > 0 && d.queue[0] == it {
+		d.queue[0] = nil
 		d.queue = d.queue[1:]
 		d.notBefore = time.Time{}
 	}
@@ -206,6 +221,10 @@ func (d *domain) handle(it *item, epoch uint64) {
 	// by the sender's clock and the time that has passed: this node's clock may jump
 	if age := it.theirs + int64(time.Since(it.began)) - rec.Created; rec.TTL > 0 && age > rec.TTL {
 		d.finish(it, epoch, d.deadUnit(it, "ttl", "expired before it was handled", 0))
+		return
+	}
+	if d.c.kicks.denies(d.sender, rec.Channel) {
+		d.finish(it, epoch, d.deadUnit(it, "forbidden", "the sender is kicked out of the channel", 0))
 		return
 	}
 	t := d.c.taker(rec)
@@ -298,6 +317,7 @@ func (d *domain) finish(it *item, epoch uint64, u *unit) {
 	u.done = func(err error) {
 		if err == nil {
 			u.committed()
+			d.c.count.accepted.Add(int64(len(u.records)))
 		}
 		d.settled(key, err)
 		d.finished(gen, err)

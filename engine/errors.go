@@ -26,6 +26,12 @@ var (
 	ErrNotPermitted = errors.New("rmds: not permitted")
 	// ErrNotFound: nothing has that id.
 	ErrNotFound = errors.New("rmds: not found")
+	// ErrKicked: an operator has kicked this node, or the one that a message is addressed to, out of the channel.
+	ErrKicked = errors.New("rmds: kicked out")
+	// ErrRefused: a node refused a management command; the text says which and why.
+	ErrRefused = errors.New("rmds: command refused")
+	// ErrNoAnswer: a node that is online did not answer a management command in time. It may have obeyed.
+	ErrNoAnswer = errors.New("rmds: no answer")
 	// ErrConflict: the call contradicts an earlier one, for example a second handler on a channel.
 	ErrConflict = errors.New("rmds: conflict")
 )

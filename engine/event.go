@@ -5,8 +5,19 @@ import (
 	"time"
 )
 
-// Event is something that an operator should hear of. Kinds: connected, disconnected, auth_denied, bus_error, gap,
-// dead_letter, identity_conflict, member_joined, member_left, storage_failed, storage_ok.
+// Event is something that an operator should hear of: Config.OnEvent gets them all, and each is logged. The kinds:
+//
+//	connected, disconnected         this node and NATS
+//	auth_denied, bus_error          NATS refuses something; the text says what
+//	member_joined, member_left      a node has begun, or ended, to read a channel that this one writes
+//	reader_gone                     a reader was given up after Config.ReaderExpiry
+//	dead_letter, withdrawn          messages were set aside; such a message turned out to have been handled
+//	not_handled                     a reader has set aside a message of this node
+//	gap                             messages that another node has sent will never come; the text says which and why
+//	identity_conflict               two running nodes have one name
+//	storage_failed, storage_ok      the disk fails; it works again
+//	command, command_refused        a management command was obeyed, or refused
+//	kicked, unkicked                a node was kicked out, or may come back
 type Event struct {
 	At                  time.Time
 	Kind, Node, Channel string // Node and Channel may be empty

@@ -131,12 +131,11 @@ func ExampleChannel_SendMessage() {
 	// Urgent message
 }
 
+func init() { time.Local = time.UTC } // so that times print the same everywhere
+
 func ExampleChannel_OnMessage_fields() {
 	network := startNetwork()
 	defer network.stop()
-	local := time.Local
-	time.Local = time.UTC
-	defer func() { time.Local = local }()
 	type User struct {
 		Username string `json:"username"`
 		Name     string `json:"name"`
@@ -175,6 +174,65 @@ func ExampleChannel_OnMessage_fields() {
 	// Created: 2100-01-02 03:04:05 +0000 UTC
 	// Data: {"username":"john","name":"John Doe"}
 	// User: {Username:john Name:John Doe}
+}
+
+// Kicks and purges act at other nodes, too; what each said is in their results.
+func ExampleMgmt() {
+	network := startNetwork()
+	defer network.stop()
+	connection := network.connect("node-1")
+	chat := connection.Join("chat", rmds.RW)
+	must(network.connect("node-4").Join("chat", rmds.ReadOnly).OnMessage(func(m *rmds.Message) { m.Ack() }))
+	must(chat.SendMessage("hello"))
+	for connection.Mgmt.Statistic()["delivered"] == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+
+	// Get network topology
+	topology := connection.Mgmt.Topology()
+
+	// Get all nodes
+	nodes := connection.Mgmt.Nodes()
+
+	// Get all channels
+	channels := connection.Mgmt.Channels()
+
+	// Get channel subscribers
+	subscribers := connection.Mgmt.GetSubscribers("chat")
+
+	// Get statistics
+	stats := connection.Mgmt.Statistic()
+	fmt.Printf("Delivered: %d\n", stats["delivered"])
+	fmt.Printf("Queued: %d\n", stats["queued"])
+	fmt.Printf("Dropped: %d\n", stats["dropped"])
+
+	fmt.Println(len(topology.Nodes), len(nodes), channels, subscribers)
+
+	// Kick a node
+	connection.Mgmt.Kick("node-4")
+
+	// Kick from channel
+	connection.Mgmt.KickChannel("node-4")
+
+	for _, node := range connection.Mgmt.Nodes() {
+		fmt.Println(node.ID, "kicked:", node.Kicked)
+	}
+
+	// Purge messages
+	connection.Mgmt.PurgeAll()   // All messages for all nodes
+	connection.Mgmt.PurgeSent()  // Sent messages for all nodes
+	connection.Mgmt.PurgeQueue() // Queued messages for all nodes
+
+	connection.Mgmt.PurgeAll(rmds.Self)   // All messages for current node
+	connection.Mgmt.PurgeSent(rmds.Self)  // Sent messages for current node
+	connection.Mgmt.PurgeQueue(rmds.Self) // Queued messages for current node
+	// Output:
+	// Delivered: 1
+	// Queued: 0
+	// Dropped: 0
+	// 2 2 [chat] [node-1 node-4]
+	// node-1 kicked: false
+	// node-4 kicked: true
 }
 
 // Leaving a channel is durable; disconnecting is not: what is sent meanwhile waits for the next start.

@@ -94,6 +94,10 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 	if !validDomain(f.Domain) || len(f.Lineage) == 0 || f.Lineage[len(f.Lineage)-1].Run != f.ID.Run {
 		return
 	}
+	if c.kicks.denies(p.node, wire.KickNode) {
+		p.answer(&wire.Refuse{ID: f.ID, Domain: f.Domain, Reason: reasonKicked})
+		return
+	}
 	if in := p.in[f.Domain]; in != nil {
 		switch {
 		case in.id.Run == f.ID.Run && f.ID.Number < in.id.Number:
@@ -131,6 +135,7 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 		return // the sender asks again
 	}
 	p.in[f.Domain], d.link = in, in
+	p.online, p.heard = true, now // whoever opens a link is there: a reply need not wait for its presence
 	p.answer(in.accept)
 }
 
@@ -195,7 +200,7 @@ func (p *peer) newInLink(f *wire.Open, d *domain, members []wire.Member, now tim
 	window := c.cfg.MaxMessageBytes + windowBytes
 	in.r = link.NewReceiver(link.ReceiverConfig{ID: in.id, Domain: f.Domain, Window: window, MaxMessage: c.cfg.MaxMessageBytes, Members: mine}, now)
 	in.accept = &wire.Accept{ID: in.id, Domain: f.Domain, StoreID: meta.StoreID, Run: c.run, Version: c.version.Load(), Now: c.wall().UnixNano(),
-		MaxMessage: c.cfg.MaxMessageBytes, Credit: in.r.Credit(), Members: members}
+		MaxMessage: c.cfg.MaxMessageBytes, Credit: in.r.Credit(), Kicks: c.kicks.sum(), Members: members}
 	return in, nil
 }
 

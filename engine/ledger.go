@@ -32,8 +32,10 @@ type member struct {
 
 	framed int64        // the newest seq on the open link
 	skips  []store.Skip // what will never come, above framed
+	aside  []store.Skip // what will never come, above the cursor
 
 	acked, count int64 // guarded by ledger.mu: the cursor, and how many records of the stream it covers
+	set          int64 // guarded by ledger.mu: the records in aside
 	dirty        bool  // guarded by ledger.mu
 }
 
@@ -96,7 +98,7 @@ func (l *ledger) reserve(k streamKey, most int) error {
 	defer l.mu.Unlock()
 	t := l.total(k)
 	for _, m := range t.members {
-		if depth := t.appended + t.waiting - m.count; depth >= int64(most) {
+		if depth := t.appended + t.waiting - m.count - m.set; depth >= int64(most) {
 			return fmt.Errorf("%w: %d messages wait for node %s (MaxMessagesPerReceiver): it is offline or too slow", ErrQueueFull, depth, m.node)
 		}
 	}
@@ -146,6 +148,7 @@ func (l *ledger) move(m *member, acked, count int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m.acked, m.count = acked, count
+	m.countAside()
 	if !m.dirty {
 		m.dirty = true
 		l.dirty = append(l.dirty, m)
@@ -158,11 +161,35 @@ func (l *ledger) cursor(m *member) (acked, count int64) {
 	return m.acked, m.count
 }
 
-// depth is how many records of its stream a member has not acknowledged.
+// setAside notes what a member will not get: it waits for that no longer. Skips below its cursor do not count.
+func (l *ledger) setAside(m *member, skips []store.Skip) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.aside = slices.Clone(skips)
+	m.countAside()
+}
+
+// countAside drops what the cursor has passed. ledger.mu is held.
+func (m *member) countAside() {
+	m.aside = slices.DeleteFunc(m.aside, func(s store.Skip) bool { return s.To <= m.acked })
+	m.set = 0
+	for _, s := range m.aside {
+		m.set += s.Count
+	}
+}
+
+// depth is how many records of its stream a member waits for.
 func (l *ledger) depth(m *member) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.total(m.stream).appended - m.count
+	return l.total(m.stream).appended - m.count - m.set
+}
+
+// behind reports whether a member has yet to acknowledge records of its stream, or to be told that they will not come.
+func (l *ledger) behind(m *member) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total(m.stream).appended > m.count
 }
 
 // owes reports whether a stream has records that not every reader has acknowledged, or that no reader is known for.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -198,19 +199,24 @@ func (l *loop) listen() error {
 		}{
 			{p + "data." + me + ".*", l.onData},
 			{p + "ack." + me + ".*", l.onAck},
-			{p + c.cfg.DiscoveryChannel + ".*", l.onDiscover},
 		} {
 			if err == nil {
 				err = l.subscribe(s.subject, lastToken, s.handle)
 			}
 		}
+		if err == nil {
+			err = l.subscribe(p+c.cfg.ManagementChannel+".*."+me, tokenBeforeLast, c.manager.onCommand)
+		}
 		if err == nil && c.cfg.Observe {
-			err = l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence)
+			err = errors.Join(l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence), l.listenForQuestions())
 		}
 		if !c.cfg.Observe {
 			for _, node := range c.ledger.addressees() {
 				l.watch(node)
 			}
+		}
+		for _, p := range l.peers {
+			p.watch()
 		}
 		if c.bus.Connected() {
 			l.busEvent(bus.Event{Kind: bus.Connected})
@@ -224,13 +230,26 @@ func (l *loop) listen() error {
 
 func lastToken(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
 
+func tokenBeforeLast(subject string) string {
+	return lastToken(subject[:strings.LastIndexByte(subject, '.')])
+}
+
 // subscribe listens to a subject once. Frames are decoded on the bus's goroutine and handled on the loop's; whoever sent
 // a frame is who its subject says, because NATS's permissions guard that (and nothing else is trusted).
 func (l *loop) subscribe(subject string, from func(subject string) string, handle func(from string, f wire.Frame)) error {
 	if l.subs[subject] != nil {
 		return nil
 	}
-	stop, err := l.c.bus.Subscribe(subject, func(subject string, data []byte) {
+	stop, err := l.attend(subject, from, handle)
+	if err == nil {
+		l.subs[subject] = stop
+	}
+	return err
+}
+
+// attend is a subscription of its own, until stop.
+func (l *loop) attend(subject string, from func(subject string) string, handle func(from string, f wire.Frame)) (stop func(), err error) {
+	return l.c.bus.Subscribe(subject, func(subject string, data []byte) {
 		sender := from(subject)
 		if CheckNodeID(sender) != nil {
 			return
@@ -242,11 +261,6 @@ func (l *loop) subscribe(subject string, from func(subject string) string, handl
 		}
 		l.post(func() { handle(sender, f) })
 	})
-	if err != nil {
-		return err
-	}
-	l.subs[subject] = stop
-	return nil
 }
 
 // publish encodes and sends a frame. What is lost while disconnected is sent again by its link.

@@ -86,6 +86,9 @@ func (o *outLink) send(f wire.Frame) {
 
 // onAck takes a frame that a receiver sent back.
 func (l *loop) onAck(from string, f wire.Frame) {
+	if l.c.manager.takes(from, f) {
+		return
+	}
 	p := l.peers[from]
 	if p == nil {
 		return
@@ -144,6 +147,11 @@ func (o *outLink) event(e link.SenderEvent, now time.Time) {
 		}
 	case link.Broken:
 		c.count.resets.Add(1)
+		if e.Refused && e.Reason == reasonKicked {
+			c.log.Info("refused: this node is kicked out", "peer", o.p.node)
+			delete(o.p.out, o.domain) // presence will try again
+			return
+		}
 		if e.Refused {
 			c.setTrouble("identity_conflict", "node "+o.p.node+" refuses this node: "+e.Reason)
 			c.emit(Event{Kind: "identity_conflict", Node: o.p.node, Text: e.Reason})
@@ -162,8 +170,9 @@ func (o *outLink) moved(mv link.Moved) {
 	}
 	acked, count := o.p.l.c.ledger.cursor(m)
 	if mv.Seq > acked {
+		skipped := m.set
 		o.p.l.c.ledger.move(m, mv.Seq, count+mv.Count)
-		o.p.l.c.count.delivered.Add(mv.Count)
+		o.p.l.c.count.delivered.Add(mv.Count - (skipped - m.set))
 		for len(m.skips) > 0 && m.skips[0].To <= mv.Seq {
 			m.skips = m.skips[1:]
 		}

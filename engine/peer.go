@@ -21,17 +21,23 @@ type peer struct {
 	silence   time.Duration // that this node was up and connected and did not hear of the peer (P25)
 	silenceAt time.Time     // when silence was last counted
 
-	reads   map[string]wire.Member // of channels that this node writes, by the peer's word
-	members map[uint64]*member     // what this node owes it
-	out     map[string]*outLink    // by domain
-	in      map[string]*inLink     // by domain
-	domains map[string]*domain     // receiving side, by domain; they outlive links
+	reads            map[string]wire.Member  // of channels that this node writes, by the peer's word
+	members          map[uint64]*member      // what this node owes it
+	suspended        map[uint64]store.Member // memberships that a kick has ended; they go on if the kick is lifted and the peer still has them
+	held             int                     // while not 0, no links to the peer: a purge is under way
+	nonce            uint64                  // for the next management command to it
+	reading, writing []string                // by its presence
+	kicks            kickTalk
+	out              map[string]*outLink // by domain
+	in               map[string]*inLink  // by domain
+	domains          map[string]*domain  // receiving side, by domain; they outlive links
 }
 
 func (l *loop) peer(node string) *peer {
 	p := l.peers[node]
 	if p == nil {
-		p = &peer{l: l, node: node, reads: map[string]wire.Member{}, members: map[uint64]*member{}, out: map[string]*outLink{},
+		p = &peer{l: l, node: node, reads: map[string]wire.Member{}, members: map[uint64]*member{},
+			suspended: map[uint64]store.Member{}, out: map[string]*outLink{},
 			in: map[string]*inLink{}, domains: map[string]*domain{}}
 		l.peers[node] = p
 	}
@@ -45,10 +51,14 @@ func (l *loop) loadPeers() error {
 		return err
 	}
 	for _, m := range list {
-		if m.Ended {
+		if m.Ended && m.EndReason != reasonKicked {
 			continue
 		}
 		p := l.peer(m.Node)
+		if m.Ended {
+			p.suspended[m.Membership] = m
+			continue
+		}
 		stream := streamKey{channel: m.Channel}
 		if m.Channel == "" {
 			stream = streamKey{to: m.Node}
@@ -58,6 +68,11 @@ func (l *loop) loadPeers() error {
 		p.silence = max(p.silence, time.Duration(m.Silence))
 		p.members[m.Membership] = mm
 		l.c.ledger.addMember(mm)
+		skips, err := l.c.st.Skips(m.Node, m.Membership)
+		if err != nil {
+			return err
+		}
+		l.c.ledger.setAside(mm, skips)
 	}
 	return nil
 }
@@ -74,6 +89,7 @@ func (p *peer) sawAlive(now time.Time, pr *wire.Presence) {
 		clear(p.reads)
 	}
 	p.online, p.heard, p.storeID, p.state = true, now, pr.StoreID, pr.State
+	p.nonce, p.reading, p.writing = pr.Nonce, pr.Reads, pr.Writes
 	p.offset = p.l.c.wall().UnixNano() - pr.Now
 }
 
@@ -81,6 +97,15 @@ func (p *peer) sawAlive(now time.Time, pr *wire.Presence) {
 func (p *peer) goOffline() {
 	p.online = false
 	clear(p.out)
+	p.watch()
+}
+
+// watch listens to the presence of the peer itself, if it is a reader of this node's: one that was kicked meanwhile is no
+// reader of any channel any more, on whose subjects it could be heard.
+func (p *peer) watch() {
+	if !p.l.c.cfg.Observe && len(p.members) > 0 {
+		p.l.watch(p.node)
+	}
 }
 
 // countSilence adds the time since the last count in which the peer could have been heard and was not.
@@ -100,16 +125,16 @@ func (p *peer) countSilence(now time.Time) {
 
 // openNeeded opens the links over which this node has, or may have, something to send to the peer.
 func (p *peer) openNeeded(now time.Time) {
-	if !p.online || !p.l.connected {
+	if !p.online || !p.l.connected || p.held > 0 || p.l.c.kicks.denies(p.node, wire.KickNode) {
 		return
 	}
 	for channel, m := range p.reads {
-		if ch := p.l.c.channel(channel); ch != nil && ch.role.writes() && ch.permitsReader(p.node) {
+		if ch := p.l.c.channel(channel); ch != nil && ch.role.writes() && ch.permitsReader(p.node) && !p.l.c.kicks.denies(p.node, channel) {
 			p.open(m.Domain, now)
 		}
 	}
 	for _, m := range p.members {
-		if p.l.c.ledger.depth(m) > 0 && m.stream.channel != "" {
+		if p.l.c.ledger.behind(m) && m.stream.channel != "" {
 			p.open(m.domain, now)
 		}
 	}
@@ -128,7 +153,7 @@ func (p *peer) open(domain string, now time.Time) {
 func (l *loop) owed(k streamKey) {
 	if k.to != "" {
 		p := l.peer(k.to)
-		if !l.c.cfg.Observe && !p.online {
+		if !l.c.cfg.Observe {
 			l.watch(k.to)
 		}
 		p.openNeeded(time.Now())
@@ -171,8 +196,11 @@ func (p *peer) end(m *member, reason string) error {
 }
 
 // save keeps a membership, its start decided.
-func (p *peer) save(m *member) error {
+func (p *peer) save(m *member) error { return p.l.c.st.PutMember(p.row(m)) }
+
+// row is a member as the store keeps it.
+func (p *peer) row(m *member) store.Member {
 	acked, count := p.l.c.ledger.cursor(m)
-	return p.l.c.st.PutMember(store.Member{Node: m.node, Membership: m.id, Channel: m.stream.channel, Domain: m.domain, JoinedAt: m.joined,
-		StartSeq: m.start, Acked: acked, Count: count, Scanned: acked, Silence: int64(p.silence), StoreID: m.storeID})
+	return store.Member{Node: m.node, Membership: m.id, Channel: m.stream.channel, Domain: m.domain, JoinedAt: m.joined,
+		StartSeq: m.start, Acked: acked, Count: count, Scanned: acked, Silence: int64(p.silence), StoreID: m.storeID}
 }

@@ -18,6 +18,7 @@ import (
 // surveyed before an opening is surveyed again.
 type janitor struct {
 	c        *Connection
+	work     sync.Mutex // held by who deletes from the log or takes from readers' queues; may wait for the loop
 	finished chan struct{}
 
 	mu     sync.Mutex // held while log is deleted; taken last: its holder waits for nobody but the disk
@@ -53,7 +54,7 @@ func (j *janitor) run() {
 		case <-j.c.stopping:
 			return
 		case <-clean.C:
-			if _, err := j.clean(j.c.cfg.DeliveredMessageRetention); err != nil {
+			if _, err := j.clean(sweep{retention: j.c.cfg.DeliveredMessageRetention}); err != nil {
 				j.c.log.Error("clean the log", "err", err)
 			}
 		case <-expire.C:
@@ -84,7 +85,7 @@ func (j *janitor) survey() (n needs, ok bool) {
 			for _, m := range p.members {
 				acked, count := j.c.ledger.cursor(m)
 				n.read[m.stream] = true
-				if j.c.ledger.depth(m) > 0 {
+				if j.c.ledger.behind(m) {
 					n.through = min(n.through, acked)
 				}
 				n.cursors = append(n.cursors, store.Cursor{Node: m.node, Membership: m.id, Acked: acked, Count: count, Scanned: max(acked, n.through)})
@@ -94,40 +95,64 @@ func (j *janitor) survey() (n needs, ok bool) {
 	return n, ok
 }
 
-// clean deletes acknowledged blocks that are older than retention, and returns how many records that were.
-func (j *janitor) clean(retention time.Duration) (deleted int64, err error) {
+// sweep says what of the log is to go.
+type sweep struct {
+	retention time.Duration // acknowledged messages stay for that long
+	all       bool          // what no reader was ever known for goes as well, whatever its age
+}
+
+// reason says why what nobody has read becomes dead letters.
+func (j *janitor) reason(s sweep) (reason, detail string) {
+	if s.all {
+		return reasonPurged, "purged before a reader was seen"
+	}
+	return "no_reader", fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry)
+}
+
+// clean deletes blocks that are of no more use, and returns how many records that were.
+func (j *janitor) clean(s sweep) (deleted int64, err error) {
+	j.work.Lock()
+	defer j.work.Unlock()
+	reason, detail := j.reason(s)
 	for {
 		n, ok := j.survey()
 		if !ok {
 			return deleted, nil
 		}
-		d, dead, err := j.cleanPiece(n, retention)
+		d, dead, err := j.cleanPiece(n, s)
 		deleted += d
 		if err != nil || d == 0 {
 			return deleted, err
 		}
-		j.c.count.dead.Add("no_reader", int64(len(dead)))
+		j.c.count.dead.Add(reason, int64(len(dead)))
 		for i := range dead {
-			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: "no_reader: " + dead[i].Detail})
+			j.c.emit(Event{Kind: "dead_letter", Channel: dead[i].Channel, Node: dead[i].ToNode, Text: reason + ": " + detail})
 		}
 	}
 }
 
 // cleanPiece deletes some blocks of what a survey says may go. What is left is for the next piece, or the next round.
-func (j *janitor) cleanPiece(n needs, retention time.Duration) (deleted int64, dead []store.Dead, err error) {
+func (j *janitor) cleanPiece(n needs, s sweep) (deleted int64, dead []store.Dead, err error) {
 	now := j.c.wall()
-	kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-retention).UnixNano())
-	if err != nil {
-		return 0, nil, err
+	through := n.through
+	if s.retention > 0 {
+		kept, err := j.c.st.FirstCreatedAtOrAfter(now.Add(-s.retention).UnixNano())
+		if err != nil {
+			return 0, nil, err
+		}
+		through = min(through, kept-1)
 	}
 	if n.past, err = j.formerReaders(); err != nil {
 		return 0, nil, err
 	}
-	unread, err := j.unread(n, now, retention)
-	if err != nil {
-		return 0, nil, err
+	if !s.all {
+		unread, err := j.unread(n, now, s.retention)
+		if err != nil {
+			return 0, nil, err
+		}
+		through = min(through, unread)
 	}
-	end, dead, err := j.piece(min(n.through, kept-1, unread), n)
+	end, dead, err := j.piece(through, n, s)
 	if err != nil || end == 0 {
 		return 0, nil, err
 	}
@@ -175,7 +200,8 @@ func (j *janitor) unread(n needs, now time.Time, retention time.Duration) (int64
 }
 
 // piece returns the end of the next blocks to delete, at or below through, and the dead letters of what nobody has read.
-func (j *janitor) piece(through int64, n needs) (end int64, dead []store.Dead, err error) {
+func (j *janitor) piece(through int64, n needs, s sweep) (end int64, dead []store.Dead, err error) {
+	reason, detail := j.reason(s)
 	blocks, err := j.c.st.ReadLog(0, 1<<20)
 	if err != nil {
 		return 0, nil, err
@@ -196,11 +222,11 @@ func (j *janitor) piece(through int64, n needs) (end int64, dead []store.Dead, e
 			if n.read[streamOf(r)] || r.Seq <= n.past[streamOf(r)] {
 				continue
 			}
-			if now := j.c.wall().UnixNano(); r.TTL == 0 || now-r.Created <= r.TTL { // it may still find a reader
+			if now := j.c.wall().UnixNano(); !s.all && (r.TTL == 0 || now-r.Created <= r.TTL) { // it may still find a reader
 				return start, dead[:before], nil
 			}
 			dead = append(dead, store.Dead{At: j.c.wall().UnixNano(), Side: "sender", Sender: j.c.cfg.NodeID, Run: runAt(j.c.lineage, r.Seq), Seq: r.Seq,
-				Channel: r.Channel, ToNode: r.To, Reason: "no_reader", Detail: fmt.Sprintf("no reader was ever seen in %v", j.c.cfg.MessageExpiry),
+				Channel: r.Channel, ToNode: r.To, Reason: reason, Detail: detail,
 				Created: r.Created, Headers: encodeHeaders(r.Headers), Content: r.Content})
 		}
 	}
@@ -209,6 +235,8 @@ func (j *janitor) piece(through int64, n needs) (end int64, dead []store.Dead, e
 
 // expireReaders gives up the readers that were silent for ReaderExpiry while this node could have heard them.
 func (j *janitor) expireReaders() error {
+	j.work.Lock()
+	defer j.work.Unlock()
 	var gone, silent []*member
 	j.c.loop.call(func() {
 		now := time.Now()

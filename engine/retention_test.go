@@ -120,7 +120,7 @@ func TestReaderExpiry(t *testing.T) {
 		a := newSimNode(t, net, "a", writeX)
 		a.cfg = func(c *Config) {
 			slowly(c)
-			c.MessageExpiry = 0
+			c.MessageExpiry, c.MessageCleanupInterval = 0, 12*time.Hour
 		}
 		b := newSimNode(t, net, "b", readX(t))
 		b.cfg = slowly

@@ -33,7 +33,7 @@ func WithHeader(key, value string) SendOption {
 // SendMessage stores a message for every reader of the channel and returns once it is on this node's disk; from then
 // on it is promised. v is sent as it is if it is []byte, string or json.RawMessage, else as JSON.
 //
-// Errors: ErrNotWriter, ErrMessageTooLarge, ErrQueueFull, ErrClosed, what joining failed with, and ErrStorage. Only
+// Errors: ErrNotWriter, ErrMessageTooLarge, ErrQueueFull, ErrKicked, ErrClosed, what joining failed with, and ErrStorage. Only
 // after ErrStorage may the message still appear: a failed fsync leaves that open.
 func (ch *Channel) SendMessage(v any, opts ...SendOption) error {
 	_, err := ch.Send(context.Background(), v, opts...)
@@ -51,6 +51,11 @@ type Pending struct {
 	done chan struct{}
 	id   MessageID
 	err  error
+
+	// What the way to the disk needs, here so that a message is one allocation.
+	options sendOptions
+	record  [1]wire.Record
+	unit    unit
 }
 
 // Done is closed when the message is stored or refused.
@@ -80,11 +85,10 @@ func (p *Pending) finish(id MessageID, err error) {
 // is how to send fast: they share commits.
 func (ch *Channel) SendAsync(v any, opts ...SendOption) *Pending {
 	p := &Pending{done: make(chan struct{})}
-	var o sendOptions
 	for _, f := range opts {
-		f(&o)
+		f(&p.options)
 	}
-	if err := ch.send(p, v, &o); err != nil {
+	if err := ch.send(p, v, &p.options); err != nil {
 		p.finish(MessageID{}, err)
 	}
 	return p
@@ -118,25 +122,35 @@ func (c *Connection) accept(p *Pending, channel string, content []byte, o *sendO
 			return err
 		}
 	}
-	r := wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Hops: o.hops, Headers: o.headers, Content: content}
-	size := recordSize(&r)
+	if c.kicks.denies(c.cfg.NodeID, channel) {
+		return fmt.Errorf("%w: this node may not send on channel %s", ErrKicked, channel)
+	}
+	if o.to != "" && c.kicks.denies(o.to, channel) {
+		return fmt.Errorf("%w: node %s gets nothing on channel %s", ErrKicked, o.to, channel)
+	}
+	r := &p.record[0]
+	*r = wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Hops: o.hops, Headers: o.headers, Content: content}
+	size := recordSize(r)
 	if int64(size) > c.cfg.MaxMessageBytes {
 		return fmt.Errorf("%w: %d bytes with headers, at most %d (MaxMessageBytes): split it", ErrMessageTooLarge, size, c.cfg.MaxMessageBytes)
 	}
-	stream := streamOf(&r)
+	stream := streamOf(r)
 	if err := c.ledger.reserve(stream, c.cfg.MaxMessagesPerReceiver); err != nil {
 		c.count.rejected.Add(1)
 		return err
 	}
-	u := &unit{records: []wire.Record{r}, bytes: size}
+	u := &p.unit
+	u.records, u.bytes = p.record[:], size
 	u.done = func(err error) {
 		c.ledger.release(stream)
+		seq := r.Seq
+		p.record[0], p.unit = wire.Record{}, unit{} // a Pending may be kept for long, its content need not
 		if err != nil {
 			p.finish(MessageID{}, err)
 			return
 		}
 		c.count.accepted.Add(1)
-		id := MessageID{c.run, u.records[0].Seq}
+		id := MessageID{c.run, seq}
 		if o.onID != nil {
 			o.onID(id)
 		}

@@ -18,7 +18,7 @@ import (
 
 var (
 	simSeed = flag.Uint64("sim.seed", 0, "replay the simulation with this one seed")
-	simRuns = flag.Int("sim.runs", 20, "number of seeds of the simulation")
+	simRuns = flag.Int("sim.runs", 10, "number of seeds of the simulation")
 )
 
 // simNode is a node of a simulated network: it keeps its database through restarts.

@@ -87,6 +87,7 @@ func (o *outLink) setAside(b *block, from int, m *member, reason string) {
 			}
 			o.dirty = true
 			m.addSkip(s)
+			c.ledger.setAside(m, append(m.aside, s))
 			c.count.dead.Add(reason, s.Count)
 			c.emit(Event{Kind: "dead_letter", Node: m.node, Channel: m.stream.channel, Text: fmt.Sprintf("%s: %d message(s) up to seq %d", reason, s.Count, s.To)})
 		})

@@ -112,6 +112,9 @@ func (c *Connection) Status() Status {
 	return s
 }
 
+// Ping returns when the loop that owns the links has answered, for a watchdog. It does not touch the disk.
+func (c *Connection) Ping() { c.loop.call(func() {}) }
+
 func (p *peer) status() PeerStatus {
 	ps := PeerStatus{Node: p.node, Online: p.online, LastHeard: p.heard, State: p.state}
 	for _, m := range p.members {
@@ -203,24 +206,6 @@ func (c *Connection) health() string {
 }
 
 func runText(id uint64) string { return fmt.Sprintf("%016x", id) }
-
-// Mgmt answers questions about this node and the nodes around it.
-type Mgmt struct {
-	// Self is this node's id.
-	Self string
-	c    *Connection
-}
-
-// Statistic is the short form of Status.
-type Statistic struct {
-	Delivered, Queued, Dropped int64
-}
-
-// Statistic returns messages acknowledged by their readers, messages waiting, and messages set aside, all as Status has them.
-func (m *Mgmt) Statistic() Statistic {
-	s := m.c.Status()
-	return Statistic{Delivered: s.Delivered, Queued: s.Queued, Dropped: s.Dead}
-}
 
 // KV reads a handler's key-value store from outside of it.
 type KV struct {

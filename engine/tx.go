@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"slices"
-	"sort"
 
 	"github.com/getevo/rmds/engine/internal/store"
 	"github.com/getevo/rmds/engine/internal/wire"
@@ -18,7 +17,7 @@ type Tx struct {
 	msg     *wire.Record
 	run     uint64
 	from    string
-	writes  map[string]store.KVWrite
+	writes  writeSet
 	records []wire.Record
 	bytes   int
 	hops    uint8
@@ -27,7 +26,7 @@ type Tx struct {
 
 // Get returns a copy of the value of key, with this run's own writes, and whether there is one.
 func (tx *Tx) Get(key string) ([]byte, bool, error) {
-	if w, ok := tx.writes[key]; ok {
+	if w := tx.writes.find(key); w != nil {
 		return slices.Clone(w.Value), !w.Delete, nil
 	}
 	v, ok, err := tx.kv.get(key)
@@ -42,7 +41,7 @@ func (tx *Tx) Set(key string, value []byte) error {
 	if len(value) > 1<<20 {
 		return fmt.Errorf("%w: value of key %q has %d bytes, at most 1 MiB", ErrMessageTooLarge, key, len(value))
 	}
-	tx.write(store.KVWrite{Store: tx.kv.name, Key: key, Value: slices.Clone(value)})
+	tx.writes.put(store.KVWrite{Store: tx.kv.name, Key: key, Value: slices.Clone(value)})
 	return nil
 }
 
@@ -51,7 +50,7 @@ func (tx *Tx) Delete(key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	tx.write(store.KVWrite{Store: tx.kv.name, Key: key, Delete: true})
+	tx.writes.put(store.KVWrite{Store: tx.kv.name, Key: key, Delete: true})
 	return nil
 }
 
@@ -62,13 +61,6 @@ func checkKey(key string) error {
 	return nil
 }
 
-func (tx *Tx) write(w store.KVWrite) {
-	if tx.writes == nil {
-		tx.writes = map[string]store.KVWrite{}
-	}
-	tx.writes[w.Key] = w
-}
-
 // Next returns the first key after the given one in byte order, "" asking for the first of all.
 func (tx *Tx) Next(key string) (string, bool, error) {
 	for {
@@ -76,20 +68,23 @@ func (tx *Tx) Next(key string) (string, bool, error) {
 		if err != nil {
 			return "", false, err
 		}
-		for w, v := range tx.writes {
-			if !v.Delete && w > key && (!ok || w < k) {
-				k, ok = w, true
+		for i := range tx.writes.list {
+			if w := &tx.writes.list[i]; !w.Delete && w.Key > key && (!ok || w.Key < k) {
+				k, ok = w.Key, true
 			}
 		}
-		if !ok || !tx.writes[k].Delete {
+		if w := tx.writes.find(k); !ok || w == nil || !w.Delete {
 			return k, ok, nil
 		}
 		key = k
 	}
 }
 
-// Reply sends content to the sender of the message, on the message's channel.
+// Reply sends content to the sender of the message, on the message's channel. A tick has none.
 func (tx *Tx) Reply(content []byte, headers ...Header) error {
+	if tx.msg.Channel == "" {
+		return fmt.Errorf("%w: nobody has sent a tick", ErrNotPermitted)
+	}
 	id := MessageID{tx.run, tx.msg.Seq}.String()
 	return tx.add(wire.Record{Channel: tx.msg.Channel, To: tx.from}, content, append([]Header{{headInReplyTo, id}}, headers...))
 }
@@ -101,6 +96,9 @@ func (tx *Tx) Send(channel string, content []byte, headers ...Header) error {
 	}
 	if ch := tx.conn.channel(channel); ch == nil || !ch.role.writes() {
 		return fmt.Errorf("%w: channel %s: join it as a writer", ErrNotWriter, channel)
+	}
+	if tx.conn.kicks.denies(tx.conn.cfg.NodeID, channel) {
+		return fmt.Errorf("%w: this node may not send on channel %s", ErrKicked, channel)
 	}
 	return tx.add(wire.Record{Channel: channel}, content, headers)
 }
@@ -118,14 +116,4 @@ func (tx *Tx) add(r wire.Record, content []byte, headers []Header) error {
 	tx.records = append(tx.records, r)
 	tx.bytes += size
 	return nil
-}
-
-// kvWrites returns the writes in key order, so that equal runs make equal transactions.
-func (tx *Tx) kvWrites() []store.KVWrite {
-	out := make([]store.KVWrite, 0, len(tx.writes))
-	for _, w := range tx.writes {
-		out = append(out, w)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Key < out[j].Key })
-	return out
 }

@@ -15,7 +15,7 @@ type kvWrites struct {
 
 // merge adds what a handler's run has done. Messages derived too often from one another are set aside (P17).
 func (u *unit) merge(c *Connection, tx *Tx, m *Message) {
-	if w := tx.kvWrites(); len(w) > 0 {
+	if w := tx.writes.take(); len(w) > 0 {
 		u.kv = append(u.kv, kvWrites{tx.kv, w})
 		for i := range w {
 			u.bytes += len(w[i].Key) + len(w[i].Value)

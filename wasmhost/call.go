@@ -41,13 +41,13 @@ type call struct {
 	log        callLog
 }
 
-// callKey is the key of the *call in the context that host functions get.
-type callKey struct{}
+// instanceKey is the key of the *instance in the context that host functions get.
+type instanceKey struct{}
 
-func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+func callOf(ctx context.Context) *call { return ctx.Value(instanceKey{}).(*instance).call }
 
-// newCall starts the clocks of a call.
-func (m *Module) newCall(ctx context.Context, msg *Msg, effects Effects) (context.Context, *call) {
+// newCall starts the clocks of a call, which inst is to run, and returns the context for the guest.
+func (m *Module) newCall(ctx context.Context, inst *instance, msg *Msg, effects Effects) (context.Context, *call) {
 	c := &call{ctx: ctx, mod: m, msg: msg, effects: effects, started: time.Now()}
 	c.deadline = c.started.Add(m.limits.Timeout)
 	if msg != nil && !msg.Deadline.IsZero() && msg.Deadline.Before(c.deadline) {
@@ -55,7 +55,7 @@ func (m *Module) newCall(ctx context.Context, msg *Msg, effects Effects) (contex
 	}
 	c.log.c = c
 	c.watch.begin()
-	return context.WithValue(ctx, callKey{}, c), c
+	return context.WithValue(ctx, instanceKey{}, inst), c
 }
 
 // refill is what the metered guest calls when its fuel is spent: it returns more or does not return.

@@ -9,7 +9,7 @@ import (
 )
 
 // check looks at a module's imports and exports and tells its kind.
-func (h *Host) check(m *meter.Module) (ModuleKind, error) {
+func (h *Host) check(m *meter.Module, mode Mode) (ModuleKind, error) {
 	for _, im := range m.Imports {
 		if err := h.checkImport(im); err != nil {
 			return "", err
@@ -17,6 +17,7 @@ func (h *Host) check(m *meter.Module) (ModuleKind, error) {
 	}
 	handle, isReactor := functionExport(m, exportHandle)
 	start, isCommand := functionExport(m, exportStart)
+	isReactor = isReactor && mode == ModeAuto
 	switch {
 	case isReactor:
 		if err := wantType(exportHandle, handle, "() -> (i32)"); err != nil {
@@ -26,6 +27,8 @@ func (h *Host) check(m *meter.Module) (ModuleKind, error) {
 		if err := wantType(exportStart, start, "() -> ()"); err != nil {
 			return "", err
 		}
+	case mode != ModeAuto:
+		return "", fmt.Errorf("%w: no _start, which mode %s needs: build a WASI command, or leave the mode to the exports", ErrExport, mode)
 	default:
 		return "", fmt.Errorf("%w: neither rmds_handle nor _start: export a function rmds_handle () -> i32 "+
 			"(in Go with //go:wasmexport rmds_handle and -buildmode=c-shared), or build a WASI command", ErrExport)
@@ -40,8 +43,11 @@ func (h *Host) check(m *meter.Module) (ModuleKind, error) {
 	if !exportsMemory(m) {
 		return "", fmt.Errorf("%w: memory: export the module's memory under that name", ErrExport)
 	}
-	if isReactor {
+	switch {
+	case isReactor:
 		return Reactor, nil
+	case mode == ModeLines:
+		return Lines, nil
 	}
 	return Command, nil
 }

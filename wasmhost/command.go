@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -16,9 +15,8 @@ import (
 
 // runCommand runs a WASI command for one message: content on stdin, the reply on stdout, the result as exit status.
 func (m *Module) runCommand(ctx context.Context, msg *Msg, effects Effects) Outcome {
-	inst := &instance{}
-	inst.stdout, inst.stderr = &stream{inst: inst, level: slog.LevelInfo}, &stream{inst: inst, level: slog.LevelWarn}
-	ctx, c := m.newCall(ctx, msg, effects)
+	inst := newInstance()
+	ctx, c := m.newCall(ctx, inst, msg, effects)
 	inst.call = c
 	out := &replyBuffer{c: c}
 	o := m.exec(ctx, c, inst, out)

@@ -11,10 +11,11 @@
 //	          one instance: _initialize, anything else, trap, a limit: ─────► Failed; instance thrown away
 //	          rmds_init
 //
-// The package starts no goroutine: a guest runs on its caller's. A call ends at its deadline or at its CPU limit because
-// the module was made to count its own work and asks the host every million instructions or so whether to go on; the same
-// keeps a computing guest from delaying the garbage collector. Nothing is durable here but the compiler's cache, which a
-// crash can leave incomplete but not wrong.
+// A Slot holds the module of one handler and replaces it while calls go on. It owns the package's only goroutines, which
+// close replaced modules after their last call; Slot.Close waits for them. A guest runs on its caller's goroutine. A
+// call ends at its deadline or at its CPU limit because the module was made to count its own work and asks the host every
+// million instructions or so whether to go on; the same keeps a computing guest from delaying the garbage collector.
+// Nothing is durable here but the compiler's cache, which a crash can leave incomplete but not wrong.
 //
 // The package knows nothing of queues, databases or networks. What a guest sets or sends goes to an Effects, whose owner
 // decides whether it takes place.

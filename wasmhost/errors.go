@@ -13,6 +13,8 @@ var (
 	ErrLimits    = errors.New("limits that no handler can run with")
 	ErrSettings  = errors.New("settings that no handler can run with")
 	ErrClosed    = errors.New("closed")
+	// ErrCompileTime: the module took longer to compile than Compiler.Timeout.
+	ErrCompileTime = errors.New("compilation exceeds its time limit")
 )
 
 // What an Effects wraps to refuse something. The guest gets the code and may go on.
@@ -28,5 +30,6 @@ var (
 	ErrCPU     = errors.New("CPU limit exceeded")
 	ErrTrap    = errors.New("trap")                  // unreachable, memory out of bounds, division by zero, stack overflow …
 	ErrResult  = errors.New("failure by its result") // returned neither 0, 65 nor 75
-	ErrExited  = errors.New("exited")                // a reactor called proc_exit
+	ErrExited  = errors.New("exited")                // a reactor called proc_exit, a command in lines mode ended
+	ErrAnswer  = errors.New("bad answer")            // of a command in lines mode
 )

@@ -2,6 +2,7 @@ package wasmhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,6 +26,8 @@ type Options struct {
 	// Interpreter runs guests without machine code, some fifty times slower. It is what happens anyway on processors
 	// that the compiler does not know and where the system forbids executable memory.
 	Interpreter bool
+	// Compiler, if it has a command, compiles modules in a process of its own. It needs CacheDir.
+	Compiler Compiler
 }
 
 // Host holds the compiler and the host functions. Its methods may be called by any goroutine.
@@ -35,6 +38,9 @@ type Host struct {
 	// exports are the functions that guests may import, by module and name.
 	exports map[string]map[string]api.FunctionDefinition
 
+	compiler Compiler
+	cacheDir string
+
 	compiling sync.Mutex // one compilation at a time: it uses much memory
 }
 
@@ -44,11 +50,13 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
 	}
-	config := wazero.NewRuntimeConfig()
-	if o.Interpreter {
-		config = wazero.NewRuntimeConfigInterpreter()
+	config := runtimeConfig(o.Interpreter)
+	if len(o.Compiler.Command) > 0 && !o.Interpreter {
+		if o.CacheDir == "" || o.Compiler.Timeout <= 0 {
+			return nil, errors.New("a compiler needs a cache and a time limit")
+		}
+		h.compiler, h.cacheDir = o.Compiler, o.CacheDir
 	}
-	config = config.WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false)
 	if o.CacheDir != "" {
 		if err := makePrivate(o.CacheDir); err != nil {
 			return nil, fmt.Errorf("compilation cache: %w", err)
@@ -128,25 +136,4 @@ func (h *Host) export(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// compile meters and compiles a module.
-func (h *Host) compile(ctx context.Context, m *meter.Module, limits Limits) (compiled wazero.CompiledModule, err error) {
-	metered, err := m.Instrument(meter.Config{
-		MaxPages:    uint32(limits.MemoryBytes / meter.PageSize),
-		MaxElements: maxTableElements,
-		ImportCost:  importCost,
-		ExpandRem:   runtime.GOARCH == "arm64",
-	})
-	if err != nil {
-		return nil, err
-	}
-	h.compiling.Lock()
-	defer h.compiling.Unlock()
-	defer func() { // a compiler that fails on a module must not take the program with it
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the compiler failed: %v", p)
-		}
-	}()
-	return h.runtime.CompileModule(ctx, metered)
 }

@@ -29,6 +29,13 @@ type instance struct {
 	stdout *stream
 	stderr *stream
 	calls  int
+	lines  *lines // of a command in lines mode
+}
+
+func newInstance() *instance {
+	inst := &instance{}
+	inst.stdout, inst.stderr = &stream{inst: inst, level: slog.LevelInfo}, &stream{inst: inst, level: slog.LevelWarn}
+	return inst
 }
 
 // config is what WASI shows to an instance.
@@ -65,11 +72,10 @@ func (r guestRandom) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newInstance makes an instance of a reactor and initialises it within the handler's time limits.
-func (m *Module) newInstance(ctx context.Context) (*instance, error) {
-	inst := &instance{}
-	inst.stdout, inst.stderr = &stream{inst: inst, level: slog.LevelInfo}, &stream{inst: inst, level: slog.LevelWarn}
-	ctx, c := m.newCall(ctx, nil, nil)
+// startReactor makes an instance of a reactor and initialises it within the handler's time limits.
+func (m *Module) startReactor(ctx context.Context) (*instance, error) {
+	inst := newInstance()
+	ctx, c := m.newCall(ctx, inst, nil, nil)
 	defer c.watch.end()
 	inst.call = c
 	defer inst.finish()
@@ -121,22 +127,30 @@ func (c *call) guestError(err error) error {
 
 // handle runs one message and reports whether the instance may be used again.
 func (m *Module) handle(ctx context.Context, inst *instance, msg *Msg, effects Effects) (Outcome, bool) {
-	ctx, c := m.newCall(ctx, msg, effects)
-	inst.call = c
-	var result [1]uint64
-	err := inst.handle.CallWithStack(ctx, result[:])
-	cpu := c.watch.end()
+	ctx, c := m.newCall(ctx, inst, msg, effects)
+	var o Outcome
+	if inst.lines != nil {
+		o = inst.lines.handle(c)
+	} else {
+		inst.call = c
+		o = inst.react(ctx, c)
+	}
+	o.CPU = c.watch.total
 	inst.finish()
 	inst.calls++
-	var o Outcome
-	if err != nil {
-		o = c.failed(c.guestError(err))
-	} else {
-		o = c.outcome(uint32(result[0]))
-	}
-	o.CPU = cpu
 	grown := int64(inst.mod.Memory().Size()) > max(m.limits.MemoryBytes/recyclePart, m.info.MemoryBytes)
 	return o, o.Kind != Failed && inst.calls < recycleCalls && !grown
+}
+
+// react calls a reactor.
+func (i *instance) react(ctx context.Context, c *call) Outcome {
+	var result [1]uint64
+	err := i.handle.CallWithStack(ctx, result[:])
+	c.watch.end()
+	if err != nil {
+		return c.failed(c.guestError(err))
+	}
+	return c.outcome(uint32(result[0]))
 }
 
 // finish ends the instance's use by a call.
@@ -149,5 +163,8 @@ func (i *instance) finish() {
 
 // close frees the instance's memory, which nothing else does.
 func (i *instance) close(ctx context.Context) {
+	if i.lines != nil {
+		i.lines.end()
+	}
 	_ = i.mod.Close(ctx) // it has no files to close, nothing else can fail
 }

@@ -34,11 +34,24 @@ type ModuleKind string
 const (
 	Reactor ModuleKind = "reactor" // exports rmds_handle; its instances stay between messages
 	Command ModuleKind = "command" // exports _start; a fresh instance for every message
+	Lines   ModuleKind = "lines"   // a command that lives on and takes a message a line
+)
+
+// Mode says as what a module is to be run.
+type Mode string
+
+// The modes. Auto, the zero Mode, goes by the exports: a module with rmds_handle is a reactor, else one with _start is a
+// command.
+const (
+	ModeAuto    Mode = ""
+	ModeCommand Mode = "command"
+	ModeLines   Mode = "lines"
 )
 
 // Settings is what a handler is given besides its module and its limits.
 type Settings struct {
 	Name   string            // the handler's
+	Mode   Mode              // how the module is run
 	Config map[string]string // for cfg_get
 	Env    map[string]string // the environment that WASI shows
 	Args   []string          // further arguments of a command
@@ -48,6 +61,9 @@ type Settings struct {
 
 // check refuses what WASI could not show to a guest.
 func (s *Settings) check() error {
+	if s.Mode != ModeAuto && s.Mode != ModeCommand && s.Mode != ModeLines {
+		return fmt.Errorf("%w: mode %q: there are command and lines, and none for what the exports say", ErrSettings, s.Mode)
+	}
 	for k, v := range s.Env {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.Contains(v, "\x00") {
 			return fmt.Errorf("%w: environment variable %q", ErrSettings, k)
@@ -84,7 +100,7 @@ type Module struct {
 	pool     pool
 }
 
-// Load checks, meters and compiles a module and, for a reactor, makes its first instance, so that a module that cannot
+// Load checks, meters and compiles a module and, unless it runs afresh for every message, makes its first instance, so that a module that cannot
 // start is refused here. ctx bounds the start, not the compilation.
 func (h *Host) Load(ctx context.Context, wasm []byte, limits Limits, settings Settings) (*Module, error) {
 	if err := limits.check(); err != nil {
@@ -101,7 +117,7 @@ func (h *Host) Load(ctx context.Context, wasm []byte, limits Limits, settings Se
 	if err != nil {
 		return nil, explain(err)
 	}
-	kind, err := h.check(parsed)
+	kind, err := h.check(parsed, settings.Mode)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +132,8 @@ func (h *Host) Load(ctx context.Context, wasm []byte, limits Limits, settings Se
 		return nil, explain(err)
 	}
 	m.pool.init(limits.Instances)
-	if kind == Reactor {
-		inst, err := m.newInstance(ctx)
+	if kind != Command {
+		inst, err := m.start(ctx)
 		if err != nil {
 			_ = m.compiled.Close(ctx) // it only forgets code
 			return nil, err
@@ -133,6 +149,8 @@ func explain(err error) error {
 	case errors.Is(err, meter.ErrComponent):
 		return fmt.Errorf("%w: handlers are core modules; build for wasip1 (GOOS=wasip1, wasm32-wasip1) instead of wasip2 and "+
 			"without a componentizing step", ErrComponent)
+	case errors.Is(err, ErrCompileTime), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
 	case errors.Is(err, meter.ErrTooMuch):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	default:

@@ -82,17 +82,27 @@ func (p *pool) drain() []*instance {
 // another. It returns when the guest has ended, ctx having ended included.
 func (m *Module) Call(ctx context.Context, msg *Msg, effects Effects) Outcome {
 	if err := m.pool.enter(ctx); err != nil {
-		return Outcome{Kind: Failed, Reason: clip(err.Error(), maxReason), Err: err}
+		return refusedCall(err)
 	}
 	defer m.pool.leave()
+	return m.run(ctx, msg, effects)
+}
+
+// refusedCall is the outcome of a call that could not begin.
+func refusedCall(err error) Outcome {
+	return Outcome{Kind: Failed, Reason: clip(err.Error(), maxReason), Err: err}
+}
+
+// run runs one message in a slot of the pool that the caller has entered.
+func (m *Module) run(ctx context.Context, msg *Msg, effects Effects) Outcome {
 	if m.info.Kind == Command {
 		return m.runCommand(ctx, msg, effects)
 	}
 	inst, mark := m.pool.take()
 	if inst == nil {
 		var err error
-		if inst, err = m.newInstance(ctx); err != nil {
-			return Outcome{Kind: Failed, Reason: clip(err.Error(), maxReason), Err: err}
+		if inst, err = m.start(ctx); err != nil {
+			return refusedCall(err)
 		}
 	}
 	o, clean := m.handle(ctx, inst, msg, effects)

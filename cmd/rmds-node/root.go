@@ -22,6 +22,8 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 bad configuration, 4 node not reachable.`
 		newSendCommand(),
 		newRequestCommand(),
 		newKVCommand(),
+		newHandlerCommand(),
+		newCompileCommand(),
 		newConfigCommand(),
 		newBenchCommand(),
 		newBenchReceiverCommand(),

@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/getevo/rmds/cmd/rmds-node/internal/config"
+	"github.com/getevo/rmds/cmd/rmds-node/internal/logging"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/node"
 	"github.com/getevo/rmds/cmd/rmds-node/internal/notify"
 	"github.com/getevo/rmds/engine"
@@ -26,7 +29,11 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run a node until SIGINT or SIGTERM",
 		Long: `run starts the node that the configuration describes and runs it until SIGINT or SIGTERM; a second signal ends it at
-once, which is as safe as a power cut: nothing accepted is lost. It needs no NATS to start. It logs to standard error.`,
+once, which is as safe as a power cut: nothing accepted is lost. It needs no NATS to start. It logs to standard error.
+
+A handler's module that changes on disk is loaded, checked and initialised, and then takes the place of the old one;
+messages under way end on the old one. One that is refused leaves the old one running. SIGHUP looks at all modules at
+once. The configuration is read at the start only.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(file)
@@ -42,7 +49,7 @@ once, which is as safe as a power cut: nothing accepted is lost. It needs no NAT
 
 // run runs a node until ctx ends, or until it ends by itself.
 func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	n, err := node.Start(ctx, c, buildVersion(), log)
+	n, err := node.Start(ctx, c, node.Program{Version: buildVersion(), Compiler: compilerCommand()}, log)
 	if errors.Is(err, engine.ErrConfig) {
 		return configError{err}
 	}
@@ -60,10 +67,12 @@ func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
 			notify.Feed(feeding, every, n.Probe, func(err error) { log.Warn("watchdog", "error", err) })
 		})
 	}
-	select {
-	case <-ctx.Done():
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	serve(ctx, n, hangups)
+	if ctx.Err() != nil {
 		log.Info("stopping", "node", c.Node.ID)
-	case <-n.Ended():
 	}
 	tell(log, notify.Stopping)
 	starve()
@@ -80,6 +89,20 @@ func run(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return nil
 }
 
+// serve reloads the modules at every hangup, until ctx ends or the node does.
+func serve(ctx context.Context, n *node.Node, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-hangups:
+			_, _ = n.Reload(ctx) // it logs what was refused; only a name that is no handler's is an error
+		case <-ctx.Done():
+			return
+		case <-n.Ended():
+			return
+		}
+	}
+}
+
 // tell informs the service manager. A node works without it.
 func tell(log *slog.Logger, message string) {
 	if err := notify.Send(message); err != nil {
@@ -87,23 +110,11 @@ func tell(log *slog.Logger, message string) {
 	}
 }
 
-// newLogger returns the logger that [log] asks for. The journal stamps the time itself.
+// newLogger returns the logger that [log] asks for.
 func newLogger(w io.Writer, c *config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // the configuration was checked
+	o := logging.Options{JSON: c.Format == "json", Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	if err := o.Level.UnmarshalText([]byte(c.Level)); err != nil {
+		o.Level = slog.LevelInfo // the configuration was checked
 	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	if os.Getenv("JOURNAL_STREAM") != "" {
-		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}
-	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return logging.New(w, o)
 }

@@ -12,6 +12,9 @@
 //	                       attempt     failed attempts at a message
 //	                       kv          the handlers' key-value stores
 //	both                   dead, event, meta
+//	management             kick     who is out                                          ◄── PutKicks
+//	                       doubt    skips that a reader may yet disprove                ◄── SetAside, Confirm
+//	                       audit    commands obeyed and refused                         ◄── AddAudit, FinishAudit
 //
 // There is one writing connection, and a mutex gives it to one method at a time; any goroutine may call any method.
 // Readers have connections of their own and see the last committed state: in WAL mode they neither wait for a commit nor

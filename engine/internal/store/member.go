@@ -48,12 +48,14 @@ func (s *Store) Members() ([]Member, error) {
 
 // PutMember stores a member, in place of what was stored of that membership.
 func (s *Store) PutMember(m Member) error {
-	return s.write("PutMember", func(t *tx) error {
-		_, err := t.run(`INSERT OR REPLACE INTO member (node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, silence,
-			store_id, ended, ended_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Node, int64(m.Membership), m.Channel, m.Domain,
-			m.JoinedAt, m.StartSeq, m.Acked, m.Count, m.Scanned, m.Silence, int64(m.StoreID), m.Ended, m.EndReason)
-		return err
-	})
+	return s.write("PutMember", func(t *tx) error { return t.putMember(m) })
+}
+
+func (t *tx) putMember(m Member) error {
+	_, err := t.run(`INSERT OR REPLACE INTO member (node, membership, channel, domain, joined_at, start_seq, acked, count, scanned, silence,
+		store_id, ended, ended_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, m.Node, int64(m.Membership), m.Channel, m.Domain,
+		m.JoinedAt, m.StartSeq, m.Acked, m.Count, m.Scanned, m.Silence, int64(m.StoreID), m.Ended, m.EndReason)
+	return err
 }
 
 // EndMember marks a membership as ended, with the reason, and forgets its skips. What is not known is not an error.

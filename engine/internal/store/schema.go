@@ -162,7 +162,7 @@ const (
 
 // create fills an empty database.
 func create(t *tx) error {
-	if _, err := t.exec(schema); err != nil {
+	if _, err := t.exec(schema + managementSchema); err != nil {
 		return err
 	}
 	for _, m := range []struct {

@@ -66,6 +66,7 @@ func (f *Accept) appendFields(b []byte) []byte {
 	b = appendVarint(b, f.Now)
 	b = appendVarint(b, f.MaxMessage)
 	b = appendVarint(b, f.Credit)
+	b = appendID(b, f.Kicks)
 	return appendList(b, f.Members, appendMember)
 }
 
@@ -77,6 +78,7 @@ func (f *Accept) readFields(r *reader) {
 	f.Now = r.varint()
 	f.MaxMessage = r.varint()
 	f.Credit = r.varint()
+	f.Kicks = r.id()
 	f.Members = readList(r, memberSize, readMember)
 }
 

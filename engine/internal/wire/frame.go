@@ -72,6 +72,7 @@ type Accept struct {
 	Now        int64  // the receiver's clock, unix ns
 	MaxMessage int64  // the largest content the receiver takes, bytes
 	Credit     int64  // the first value of Ack.Limit
+	Kicks      uint64 // KickDigest of the receiver's kick list
 	Members    []Member
 }
 

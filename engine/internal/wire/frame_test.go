@@ -20,7 +20,7 @@ func frames() []wire.Frame {
 	kick := wire.Kick{Node: "till-7", Channel: "temp", Lifted: true, Stamp: 1_700_000_000_000_000_000, By: "desk", Key: "UABC", Signature: []byte{1, 2, 3}}
 	return []wire.Frame{
 		&wire.Open{ID: linkID, Domain: "s", StoreID: math.MaxUint64, Lineage: []wire.RunStart{{1, 1}, {2, 500}}, Now: 1_700_000_000_000_000_000, LastSeq: 700},
-		&wire.Accept{ID: linkID, Domain: "a", StoreID: 3, Run: 4, Version: 5, Now: 6, MaxMessage: 8 << 20, Credit: 9 << 20, Members: []wire.Member{member, {ID: 8}}},
+		&wire.Accept{ID: linkID, Domain: "a", StoreID: 3, Run: 4, Version: 5, Now: 6, MaxMessage: 8 << 20, Credit: 9 << 20, Kicks: 7, Members: []wire.Member{member, {ID: 8}}},
 		&wire.Data{ID: linkID, Domain: "s", Frame: math.MaxUint64, More: true, Confirmed: 2, Prev: []wire.Prev{{7, 41}, {8, 0}}, RawLen: math.MaxInt32, Enc: wire.EncSnappy, Piece: []byte("piece")},
 		&wire.Skip{ID: linkID, Domain: "s", Frame: 2, Confirmed: 1, Skips: []wire.SkipRec{{Member: 7, Prev: 10, To: 20, Reason: "purged", Count: 9}}},
 		&wire.Probe{ID: linkID, Domain: "s", Frame: 2, Confirmed: 1, Want: true},

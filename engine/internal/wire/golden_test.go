@@ -20,7 +20,7 @@ var (
 	goldenFrames = map[string]wire.Frame{
 		"open": &wire.Open{ID: goldenOpenID, Domain: "s", StoreID: 0x51, Lineage: []wire.RunStart{{Run: 0x0F, First: 1}, {Run: 0x1122334455667788, First: 40}},
 			Now: 1_000_000, LastSeq: 64},
-		"accept": &wire.Accept{ID: goldenID, Domain: "s", StoreID: 0x52, Run: 0x99, Version: 2, Now: 1_000_001, MaxMessage: 8 << 20, Credit: 9 << 20,
+		"accept": &wire.Accept{ID: goldenID, Domain: "s", StoreID: 0x52, Run: 0x99, Version: 2, Now: 1_000_001, MaxMessage: 8 << 20, Credit: 9 << 20, Kicks: 0x0F,
 			Members: []wire.Member{goldenMember}},
 		"data": &wire.Data{ID: goldenID, Domain: "s", Frame: 1, Confirmed: 0, Prev: []wire.Prev{{Member: goldenMember.ID, Seq: 41}}, RawLen: 27, Enc: wire.EncPlain,
 			Piece: wire.AppendBlock(nil, goldenBlock)},

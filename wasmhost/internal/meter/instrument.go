@@ -196,6 +196,10 @@ func (r *reader) failOver(format string, args ...any) {
 
 func (w *rewriter) globalSection(r *reader) []byte {
 	n := r.count()
+	if n > MaxGlobals {
+		r.failOver("more than %d globals", MaxGlobals)
+		return nil
+	}
 	w.fuel = uint32(n) // imported globals are refused
 	b := appendU32(nil, uint32(n+1))
 	for range n {

@@ -33,6 +33,8 @@ const (
 	MaxFunctionBytes  = 8 << 20
 	MaxDepth          = 4096   // of blocks inside one another
 	MaxBranches       = 20_000 // of one function, a br_table's targets each counted
+	MaxImports        = 1000   // the compiler looks at all of them, and at all globals, for every function
+	MaxGlobals        = 10_000
 
 	maxValues       = 1000    // parameters or results of a function type
 	maxModuleLocals = 8 << 20 // of all functions together
@@ -179,6 +181,10 @@ func (m *Module) parseImports(r *reader) {
 			return
 		}
 		m.Imports = append(m.Imports, im)
+		if len(m.Imports) > MaxImports {
+			r.failOver("more than %d imports", MaxImports)
+			return
+		}
 	}
 }
 

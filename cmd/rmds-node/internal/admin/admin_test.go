@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,21 @@ type fakeNode struct {
 }
 
 func (n *fakeNode) Status() Status { return n.status }
+
+func (n *fakeNode) Reload(_ context.Context, handlers ...string) ([]Reloaded, error) {
+	var done []Reloaded
+	for _, h := range handlers {
+		if h == "nobody" {
+			return nil, Errorf(CodeNotFound, "no handler %q", h)
+		}
+		r := Reloaded{Name: h, SHA256: "00", Changed: true}
+		if h == "b" {
+			r.Changed, r.Error = false, "bad"
+		}
+		done = append(done, r)
+	}
+	return done, nil
+}
 
 func (n *fakeNode) Send(_ context.Context, m Outgoing) (string, error) {
 	n.got = m
@@ -296,4 +312,15 @@ type signalNode struct {
 func (n *signalNode) Request(ctx context.Context, m Outgoing) (*Message, error) {
 	close(n.called)
 	return n.fakeNode.Request(ctx, m)
+}
+
+func TestReload(t *testing.T) {
+	c, _ := start(t, &fakeNode{})
+	done, err := c.Reload(t.Context(), "a", "b")
+	want := []Reloaded{{Name: "a", SHA256: "00", Changed: true}, {Name: "b", SHA256: "00", Error: "bad"}}
+	if err != nil || !slices.Equal(done, want) {
+		t.Errorf("%+v, %v; want %+v", done, err, want)
+	}
+	_, err = c.Reload(t.Context(), "nobody")
+	wantCode(t, err, CodeNotFound)
 }

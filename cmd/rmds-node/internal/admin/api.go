@@ -3,6 +3,7 @@
 //	GET  /v1/status                                                              → Status
 //	POST /v1/send?channel=C[&to=N][&ttl=D][&header=K=V]        body: the content → Sent
 //	POST /v1/request?channel=C[&to=N][&timeout=D][&header=K=V] body: the content → Message, the first reply
+//	POST /v1/handlers/reload[?handler=NAME]                                      → []Reloaded, in the configuration's order
 //	GET  /v1/kv/STORE[?prefix=P][&after=K][&limit=N]                             → Page
 //	GET  /v1/kv/STORE/value?key=K                                                → the value as it is
 //
@@ -150,8 +151,12 @@ type HandlerStatus struct {
 	Name     string   `json:"name"`
 	Module   string   `json:"module"` // its file
 	SHA256   string   `json:"sha256"`
-	Kind     string   `json:"kind"` // reactor or command
+	Kind     string   `json:"kind"` // reactor, command or lines
 	Channels []string `json:"channels"`
+
+	Since   time.Time `json:"since"`             // when the module came to run
+	Reloads int       `json:"reloads"`           // how often a module took the place of another, since the start
+	Refused *Refusal  `json:"refused,omitempty"` // the last module offered, if it was not taken: the one above runs on
 
 	Runs     int64     `json:"runs"`              // attempts, of whatever outcome; this and what follows count since the start
 	Retried  int64     `json:"retried"`           // attempts that asked for another one
@@ -161,6 +166,21 @@ type HandlerStatus struct {
 	Latency  []Bucket  `json:"latency"`           // attempts by time, cumulative
 	Error    string    `json:"error,omitempty"`   // the last failure or rejection
 	ErrorAt  time.Time `json:"error_at,omitzero"` // when that was
+}
+
+// Refusal is a module that did not come to run.
+type Refusal struct {
+	At     time.Time `json:"at"`
+	SHA256 string    `json:"sha256,omitempty"` // empty if the file could not be read
+	Reason string    `json:"reason"`
+}
+
+// Reloaded is what a reload did to one handler.
+type Reloaded struct {
+	Name    string `json:"name"`
+	SHA256  string `json:"sha256"`          // of the module that runs now
+	Changed bool   `json:"changed"`         // it is another than before
+	Error   string `json:"error,omitempty"` // why the module in the file does not run
 }
 
 // Bucket counts the attempts that took no longer than a bound.
@@ -218,4 +238,20 @@ type DeadLetter struct {
 	CreatedAt time.Time         `json:"created_at"` // by its sender's clock
 	Headers   map[string]string `json:"headers,omitempty"`
 	Content   []byte            `json:"content,omitempty"` // base64 in JSON
+}
+
+// Age is how long ago t was, in seconds: 0 for the zero time and for a time to come.
+func Age(t, now time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(now.Sub(t).Seconds(), 0)
+}
+
+// HTTPStatus returns the HTTP status that the code comes with.
+func (c Code) HTTPStatus() int {
+	if s, ok := httpStatus[c]; ok {
+		return s
+	}
+	return 500
 }

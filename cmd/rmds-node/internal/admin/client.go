@@ -63,6 +63,14 @@ func (c *Client) Request(ctx context.Context, m Outgoing, timeout time.Duration)
 	return reply, nil
 }
 
+// Reload has the node read the modules of the named handlers again, of all if none is named. Modules that are refused are
+// no error; the result says so.
+func (c *Client) Reload(ctx context.Context, handlers ...string) ([]Reloaded, error) {
+	var done []Reloaded
+	err := c.call(ctx, http.MethodPost, "/v1/handlers/reload", url.Values{"handler": handlers}, nil, &done)
+	return done, err
+}
+
 // Get returns the value of a key of a handler's store. A key that is not there is an *Error with CodeNotFound.
 func (c *Client) Get(ctx context.Context, store, key string) ([]byte, error) {
 	var value []byte

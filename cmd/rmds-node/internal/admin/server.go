@@ -22,6 +22,8 @@ type Node interface {
 	Send(ctx context.Context, m Outgoing) (id string, err error)
 	// Request sends m, to the node m.To if that is not empty, and returns the first reply to it. ctx limits the wait.
 	Request(ctx context.Context, m Outgoing) (*Message, error)
+	// Reload reads the modules of the named handlers, of all if none is named, from their files.
+	Reload(ctx context.Context, handlers ...string) ([]Reloaded, error)
 	// Get returns the value of a key, and whether there is one.
 	Get(store, key string) ([]byte, bool, error)
 	// List returns up to n entries whose keys have the prefix and come after the key after.
@@ -94,6 +96,7 @@ func (s *Server) routes() http.Handler {
 	route("GET /v1/status", s.status)
 	route("POST /v1/send", s.send)
 	route("POST /v1/request", s.request)
+	route("POST /v1/handlers/reload", s.reload)
 	route("GET /v1/kv/{store}", s.list)
 	route("GET /v1/kv/{store}/value", s.get)
 	route("/", func(_ http.ResponseWriter, r *http.Request) error {
@@ -108,7 +111,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.Error("admin call failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		e = &Error{CodeInternal, err.Error()}
 	}
-	answer(w, httpStatus[e.Code], errorBody{e})
+	answer(w, e.Code.HTTPStatus(), errorBody{e})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {
@@ -152,6 +155,19 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer(w, http.StatusOK, reply)
+	return nil
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
+	q, err := query(r, "handler")
+	if err != nil {
+		return err
+	}
+	done, err := s.node.Reload(r.Context(), q["handler"]...)
+	if err != nil {
+		return err
+	}
+	answer(w, http.StatusOK, done)
 	return nil
 }
 

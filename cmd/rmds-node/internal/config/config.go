@@ -35,6 +35,8 @@ type Config struct {
 type Node struct {
 	ID      string `toml:"id"`       // this node's name; empty: $RMDS_NODE_ID, else the host name up to its first dot
 	DataDir string `toml:"data_dir"` // directory of the database and of the cache of compiled modules
+
+	CompileTimeout Duration `toml:"compile_timeout"` // of one module, in a process of its own; 0: in the node's, unlimited
 }
 
 // NATS is [nats]: how to reach NATS, or the server to run inside.
@@ -119,7 +121,9 @@ type Handler struct {
 	Name        string            `toml:"name"`
 	Module      string            `toml:"module"`
 	SHA256      string            `toml:"sha256,omitempty"`
-	Channels    []string          `toml:"channels"`
+	Mode        string            `toml:"mode"`
+	Channels    []string          `toml:"channels,omitempty"`
+	Every       Duration          `toml:"every"` // 0: not called by time
 	Send        []string          `toml:"send,omitempty"`
 	Timeout     Duration          `toml:"timeout"`
 	CPU         Duration          `toml:"cpu"`
@@ -129,13 +133,23 @@ type Handler struct {
 	Env         map[string]string `toml:"env,omitempty"`
 }
 
+// Values of Handler.Mode.
+const (
+	ModeAuto    = "auto" // as its exports say
+	ModeCommand = "command"
+	ModeLines   = "lines"
+)
+
 func (h *Handler) setDefaults() {
-	*h = Handler{Timeout: Duration(5 * time.Second), CPU: Duration(time.Second), Memory: 64 << 20}
+	*h = Handler{Mode: ModeAuto, Timeout: Duration(5 * time.Second), CPU: Duration(time.Second), Memory: 64 << 20}
 }
 
-// Admin is [admin]: the local interface that the command line uses.
+// Admin is [admin]: the local interface that the command line uses, and the web page.
 type Admin struct {
-	Socket string `toml:"socket"`
+	Socket       string   `toml:"socket"`
+	Listen       string   `toml:"listen,omitempty"` // where the page, metrics and health are served, host:port; empty: nowhere
+	Hosts        []string `toml:"hosts,omitempty"`  // names that the page may be asked for by
+	ShowPayloads bool     `toml:"show_payloads"`    // the page shows the contents of dead letters
 }
 
 // Log is [log].
@@ -150,7 +164,7 @@ const DefaultSocket = "/run/rmds/admin.sock"
 // Default returns the configuration of an empty file, before the node id is filled in.
 func Default() *Config {
 	return &Config{
-		Node: Node{DataDir: "/var/lib/rmds"},
+		Node: Node{DataDir: "/var/lib/rmds", CompileTimeout: Duration(time.Minute)},
 		NATS: NATS{
 			Servers:          []string{"nats://127.0.0.1:4222"},
 			Listen:           "127.0.0.1:4222",

@@ -34,7 +34,30 @@ func (c *Config) validate() Faults {
 	} else if n > maxSocketPath {
 		k.bad("admin.socket", fmt.Sprintf("has %d bytes; a socket's path has at most %d", n, maxSocketPath), "use a shorter directory")
 	}
+	k.web()
 	return k.faults
+}
+
+// web checks where the web page is served.
+func (k *checker) web() {
+	a := &k.Admin
+	if a.Listen == "" {
+		for key, set := range map[string]bool{"admin.hosts": len(a.Hosts) > 0, "admin.show_payloads": a.ShowPayloads} {
+			if set {
+				k.bad(key, "has no effect without admin.listen", "set admin.listen, or remove the key")
+			}
+		}
+		return
+	}
+	_, port, err := net.SplitHostPort(a.Listen)
+	if p, perr := strconv.Atoi(port); err != nil || perr != nil || p < 0 || p > 65535 {
+		k.bad("admin.listen", fmt.Sprintf("%q is not an address", a.Listen), "write host:port, for example 127.0.0.1:8222; port 0 takes a free one")
+	}
+	for i, h := range a.Hosts {
+		if !hostName.MatchString(h) {
+			k.bad(fmt.Sprintf("admin.hosts[%d]", i), fmt.Sprintf("%q is not a host name", h), `write the name alone, for example "gateway-7.lan"`)
+		}
+	}
 }
 
 // maxSocketPath is what sockaddr_un holds on the systems that are smallest in this (104 bytes with the final zero).
@@ -43,6 +66,7 @@ const maxSocketPath = 103
 var (
 	token       = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	nodeID      = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	hostName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?$`)
 	channelName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 )
 
@@ -69,6 +93,7 @@ func (k *checker) node() {
 		}
 		k.bad("node.id", fmt.Sprintf("%q%s cannot name a node", k.Node.ID, from), "use 1 to 64 characters of A-Z a-z 0-9 _ -")
 	}
+	k.spans(span{"node.compile_timeout", k.Node.CompileTimeout, time.Second, time.Hour, true})
 	if k.Node.DataDir == "" {
 		k.bad("node.data_dir", "is empty", "name a directory, for example /var/lib/rmds")
 	}
@@ -310,11 +335,13 @@ func (k *checker) handlers() {
 		if sum, err := hex.DecodeString(h.SHA256); h.SHA256 != "" && (err != nil || len(sum) != 32) {
 			k.bad(key+".sha256", "is not a SHA-256 sum", "write the 64 hexadecimal digits that sha256sum prints")
 		}
+		k.oneOf(key+".mode", h.Mode, ModeAuto, ModeCommand, ModeLines)
 		k.spans(span{key + ".timeout", h.Timeout, time.Millisecond, time.Hour, false}, span{key + ".cpu", h.CPU, time.Millisecond, time.Hour, false})
 		k.size(key+".memory", h.Memory, 64<<10, 4<<30)
 		k.number(key+".max_attempts", h.MaxAttempts, 0, 1_000_000)
-		if len(h.Channels) == 0 {
-			k.bad(key+".channels", "is missing", "name the channels whose messages it handles")
+		k.spans(span{key + ".every", h.Every, 100 * time.Millisecond, 365 * day, true})
+		if len(h.Channels) == 0 && h.Every == 0 {
+			k.bad(key+".channels", "is missing", "name the channels whose messages it handles, or set every")
 		}
 		k.served(key, h)
 		for j, name := range h.Send {

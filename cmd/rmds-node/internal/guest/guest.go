@@ -17,9 +17,15 @@ import (
 	"github.com/getevo/rmds/wasmhost"
 )
 
+// Module is what handles messages: a *wasmhost.Module, or a *wasmhost.Slot, whose module may be replaced.
+type Module interface {
+	Call(context.Context, *wasmhost.Msg, wasmhost.Effects) wasmhost.Outcome
+	Reset()
+}
+
 // Handler returns a handler that calls the module for every message. Its Sends and MaxAttempts are the caller's to set;
 // name is the name of its store. The module must stay open for as long as the handler is in use.
-func Handler(name string, m *wasmhost.Module) *engine.Handler {
+func Handler(name string, m Module) *engine.Handler {
 	return &engine.Handler{
 		Name:      name,
 		Discarded: m.Reset,

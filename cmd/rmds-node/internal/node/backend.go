@@ -29,8 +29,12 @@ func (b *backend) Status() admin.Status {
 	}
 	for i, h := range b.config.Handlers {
 		info := b.modules.loaded[i].Info()
-		out.Handlers = append(out.Handlers, handlerStatus(&s, admin.HandlerStatus{Name: h.Name, Module: h.Module, SHA256: info.SHA256,
-			Kind: string(info.Kind), Channels: h.Channels}))
+		status := admin.HandlerStatus{Name: h.Name, Module: h.Module, SHA256: info.SHA256, Kind: string(info.Kind), Channels: h.Channels,
+			Since: info.Since, Reloads: info.Reloads}
+		if r := info.Refused; r != nil {
+			status.Refused = &admin.Refusal{At: r.At, SHA256: r.SHA256, Reason: r.Reason}
+		}
+		out.Handlers = append(out.Handlers, handlerStatus(&s, status))
 	}
 	for i := range s.Peers {
 		out.Peers = append(out.Peers, peerStatus(&s.Peers[i]))
@@ -103,6 +107,11 @@ func deadLetter(d *engine.DeadLetter) admin.DeadLetter {
 		out.Headers[h.Key] = h.Value
 	}
 	return out
+}
+
+// Reload is Node.Reload.
+func (b *backend) Reload(ctx context.Context, names ...string) ([]admin.Reloaded, error) {
+	return (*Node)(b).Reload(ctx, names...)
 }
 
 // Send sends a message and waits for this node's disk.

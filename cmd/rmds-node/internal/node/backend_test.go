@@ -45,7 +45,7 @@ name = "stats"
 module = "stats.wasm"
 channels = ["readings"]
 `+delivery)
-	n, err := Start(context.Background(), c, "test", slog.New(slog.DiscardHandler))
+	n, err := Start(context.Background(), c, Program{Version: "test"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,11 +172,11 @@ func TestStartFails(t *testing.T) {
 	n := start(t, "")
 	c := *n.config
 	c.Node.ID, c.Node.DataDir = "other", t.TempDir()
-	if _, err := Start(t.Context(), &c, "test", slog.New(slog.DiscardHandler)); !errors.Is(err, admin.ErrInUse) {
+	if _, err := Start(t.Context(), &c, Program{Version: "test"}, slog.New(slog.DiscardHandler)); !errors.Is(err, admin.ErrInUse) {
 		t.Fatalf("Start on a socket in use: %v", err)
 	}
 	c.Admin.Socket += "2"
-	again, err := Start(t.Context(), &c, "test", slog.New(slog.DiscardHandler))
+	again, err := Start(t.Context(), &c, Program{Version: "test"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("Start, once the reason is gone: %v", err)
 	}
@@ -194,7 +194,7 @@ func TestBadPlaces(t *testing.T) {
 		"admin.socket":  "[node]\ndata_dir = \"data\"\n[admin]\nsocket = \"file\"\n",
 	} {
 		c := parse(t, filepath.Join(dir, "node.toml"), text)
-		_, err := Start(t.Context(), c, "test", slog.New(slog.DiscardHandler))
+		_, err := Start(t.Context(), c, Program{Version: "test"}, slog.New(slog.DiscardHandler))
 		var faults config.Faults
 		if !errors.As(err, &faults) || faults[0].Key != key || !strings.Contains(faults[0].Message, file) || faults[0].Line == 0 {
 			t.Errorf("%s that is a file: %v", key, err)
