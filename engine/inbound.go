@@ -13,6 +13,9 @@ import (
 // windowBytes is what a link admits beyond the largest message, so that one reassembly always fits (P11).
 const windowBytes = 4 << 20
 
+// maxDomains bounds the ordering domains of one peer, each of which has a goroutine.
+const maxDomains = 1024
+
 // inLink is the receiving end of one domain of one peer.
 type inLink struct {
 	p       *peer
@@ -111,6 +114,9 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 		}
 		delete(p.in, f.Domain)
 		in.d.link = nil
+	}
+	if len(p.domains) >= maxDomains && p.domains[f.Domain] == nil {
+		return
 	}
 	d := p.domain(f.Domain)
 	p.l.linkNumber++

@@ -183,6 +183,9 @@ func (p *peer) memberFor(k streamKey) *member {
 
 // end forgets a membership that the peer has ended.
 func (p *peer) end(m *member, reason string) error {
+	if err := p.save(m); err != nil { // how far it had come: the janitor asks
+		return err
+	}
 	if err := p.l.c.st.EndMember(m.node, m.id, reason); err != nil {
 		return err
 	}

@@ -69,8 +69,9 @@ func (j *janitor) run() {
 type needs struct {
 	through int64 // everybody has acknowledged what lies at or below
 	cursors []store.Cursor
-	read    map[streamKey]bool // streams with readers
-	opened  uint64             // janitor.opened at that moment
+	read    map[streamKey]bool  // streams with readers
+	past    map[streamKey]int64 // up to where a reader that has left had come
+	opened  uint64              // janitor.opened at that moment
 }
 
 // survey asks the loop what readers still need.
@@ -141,6 +142,9 @@ func (j *janitor) cleanPiece(n needs, s sweep) (deleted int64, dead []store.Dead
 		}
 		through = min(through, kept-1)
 	}
+	if n.past, err = j.formerReaders(); err != nil {
+		return 0, nil, err
+	}
 	if !s.all {
 		unread, err := j.unread(n, now, s.retention)
 		if err != nil {
@@ -154,6 +158,22 @@ func (j *janitor) cleanPiece(n needs, s sweep) (deleted int64, dead []store.Dead
 	}
 	deleted, err = j.delete(end, n, dead)
 	return deleted, dead, err
+}
+
+// formerReaders returns how far the readers had come that have left, or were given up.
+func (j *janitor) formerReaders() (map[streamKey]int64, error) {
+	list, err := j.c.st.Members()
+	past := map[streamKey]int64{}
+	for _, m := range list {
+		k := streamKey{channel: m.Channel}
+		if m.Channel == "" {
+			k = streamKey{to: m.Node}
+		}
+		if m.Ended {
+			past[k] = max(past[k], m.Acked)
+		}
+	}
+	return past, err
 }
 
 // unread returns the seq up to which what no reader is known for may go.
@@ -173,7 +193,7 @@ func (j *janitor) unread(n needs, now time.Time, retention time.Duration) (int64
 	through := j.c.tail.lastSeq()
 	for k, first := range oldest {
 		if !n.read[streamKey{k[0], k[1]}] {
-			through = min(through, max(old, first-1))
+			through = min(through, max(old, first-1, n.past[streamKey{k[0], k[1]}]))
 		}
 	}
 	return through, nil
@@ -190,15 +210,20 @@ func (j *janitor) piece(through int64, n needs, s sweep) (end int64, dead []stor
 		if blocks[i].Last > through || i == store.DeletePiece {
 			break
 		}
+		start := end
 		end = blocks[i].Last
 		b, err := loadBlock(&blocks[i])
 		if err != nil {
 			return 0, nil, err
 		}
+		before := len(dead)
 		for k := range b.recs {
 			r := &b.recs[k]
-			if n.read[streamOf(r)] {
+			if n.read[streamOf(r)] || r.Seq <= n.past[streamOf(r)] {
 				continue
+			}
+			if now := j.c.wall().UnixNano(); !s.all && (r.TTL == 0 || now-r.Created <= r.TTL) { // it may still find a reader
+				return start, dead[:before], nil
 			}
 			dead = append(dead, store.Dead{At: j.c.wall().UnixNano(), Side: "sender", Sender: j.c.cfg.NodeID, Run: runAt(j.c.lineage, r.Seq), Seq: r.Seq,
 				Channel: r.Channel, ToNode: r.To, Reason: reason, Detail: detail,

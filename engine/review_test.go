@@ -12,6 +12,7 @@ import (
 
 	"github.com/getevo/rmds/engine/internal/bus"
 	"github.com/getevo/rmds/engine/internal/store"
+	"github.com/getevo/rmds/engine/internal/wire"
 )
 
 // TestP8LateWriter: a writer that joins a channel while it has a link to a reader of it, for another channel, delivers.
@@ -36,10 +37,10 @@ func TestP30EarlierExpiresLater(t *testing.T) {
 		net := bus.NewNetwork(1)
 		net.Set(bus.Faults{Delay: time.Millisecond})
 		a := newSimNode(t, net, "a", writeX)
-		stuck := true
+		var free atomic.Bool
 		b := newSimNode(t, net, "b", func(c *Connection) {
 			check(t, c.Join("x", ReadOnly).OnMessage(func(m *Message) {
-				if stuck {
+				if !free.Load() {
 					check(t, m.Nak(time.Hour))
 					return
 				}
@@ -64,7 +65,7 @@ func TestP30EarlierExpiresLater(t *testing.T) {
 		}
 		b.mem.Down()
 		time.Sleep(2 * time.Minute)
-		stuck = false
+		free.Store(true)
 		b.stop()
 		b.start()
 		for range 20 {
@@ -99,12 +100,9 @@ func TestUnreadableLog(t *testing.T) {
 		sendRange(t, a.conn, 1, 3)
 		check(t, a.conn.channel("x").SendMessage("4", Timeout(time.Second)))
 		time.Sleep(10 * time.Second)
-		var stuck = true
 		b.join = func(c *Connection) {
 			check(t, c.Join("x", ReadOnly).OnMessage(func(m *Message) {
-				if stuck {
-					check(t, m.Nak(time.Hour))
-				}
+				check(t, m.Nak(time.Hour))
 			}))
 		}
 		b.start()
@@ -239,11 +237,11 @@ func TestCloseStartsNothing(t *testing.T) {
 		net := bus.NewNetwork(1)
 		net.Set(bus.Faults{Delay: time.Millisecond})
 		var late atomic.Int64
-		closing := false
+		var closing atomic.Bool
 		begun := make(chan struct{}, 1)
 		b := newSimNode(t, net, "b", func(c *Connection) {
 			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "slow", Func: func(context.Context, *Tx, *Message) error {
-				if closing {
+				if closing.Load() {
 					late.Add(1)
 				}
 				begun <- struct{}{}
@@ -258,7 +256,7 @@ func TestCloseStartsNothing(t *testing.T) {
 		sendRange(t, a.conn, 1, 1)
 		<-begun
 		ended := make(chan struct{})
-		closing = true
+		closing.Store(true)
 		go func() { b.stop(); close(ended) }()
 		time.Sleep(time.Second)
 		d.start()
@@ -278,11 +276,11 @@ func TestCloseDoesNotSpin(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := bus.NewNetwork(1)
 		net.Set(bus.Faults{Delay: time.Millisecond})
-		runs := 0
+		var runs atomic.Int64
 		begun := make(chan struct{})
 		b := newSimNode(t, net, "b", func(c *Connection) {
 			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "h", Func: func(ctx context.Context, _ *Tx, _ *Message) error {
-				if runs++; runs == 1 {
+				if runs.Add(1) == 1 {
 					close(begun)
 				}
 				<-ctx.Done()
@@ -294,10 +292,9 @@ func TestCloseDoesNotSpin(t *testing.T) {
 		b.start()
 		sendRange(t, a.conn, 1, 1)
 		<-begun
-		b.conn.clean.finished = make(chan struct{}) // a janitor that takes its time
-		time.AfterFunc(time.Millisecond, func() { close(b.conn.clean.finished) })
+		b.conn.loop.post(func() { time.Sleep(time.Millisecond) }) // Close has to wait for the loop
 		b.stop()
-		if runs != 1 {
+		if runs := runs.Load(); runs != 1 {
 			t.Errorf("the handler ran %d times", runs)
 		}
 		a.stop()
@@ -307,14 +304,15 @@ func TestCloseDoesNotSpin(t *testing.T) {
 // TestAttemptsSurviveRestart: attempts count through a clean restart too, and their row goes with the message.
 func TestAttemptsSurviveRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		last, fail := 0, true
+		var last atomic.Int64
+		var well atomic.Bool
 		net := bus.NewNetwork(1)
 		net.Set(bus.Faults{Delay: time.Millisecond})
 		a := newSimNode(t, net, "a", writeX)
 		b := newSimNode(t, net, "b", func(c *Connection) {
 			check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "h", Func: func(_ context.Context, _ *Tx, m *Message) error {
-				last = m.Attempt
-				if fail {
+				last.Store(int64(m.Attempt))
+				if !well.Load() {
 					return RetryAfter(time.Second, "no")
 				}
 				return nil
@@ -324,15 +322,15 @@ func TestAttemptsSurviveRestart(t *testing.T) {
 		b.start()
 		defer func() { a.stop(); b.stop() }()
 		sendRange(t, a.conn, 1, 1)
-		for last < 3 {
+		for last.Load() < 3 {
 			time.Sleep(100 * time.Millisecond)
 		}
 		b.stop()
-		fail = false
+		well.Store(true)
 		b.start()
 		time.Sleep(20 * time.Second)
-		if last != 4 {
-			t.Errorf("attempt %d after the restart, want 4", last)
+		if last.Load() != 4 {
+			t.Errorf("attempt %d after the restart, want 4", last.Load())
 		}
 		pos, err := b.conn.st.Positions("a")
 		check(t, err)
@@ -467,4 +465,58 @@ func TestHandlersWaitForDisk(t *testing.T) {
 	}
 	a.stop()
 	b.stop()
+}
+
+// TestP26FormerReader: what was handled by a reader that has left since is no dead letter; what never expires and was
+// never read is kept.
+func TestP26FormerReader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		net.Set(bus.Faults{Delay: time.Millisecond})
+		a := newSimNode(t, net, "a", func(c *Connection) { c.Join("x", WriteOnly); c.Join("y", WriteOnly, WithExpiry(0)) })
+		a.cfg = func(c *Config) {
+			slowly(c)
+			c.MessageExpiry, c.DeliveredMessageRetention = 48*time.Hour, time.Hour
+		}
+		b := newSimNode(t, net, "b", readX(t))
+		b.cfg = slowly
+		a.start()
+		b.start()
+		defer func() { a.stop(); b.stop() }()
+		sendRange(t, a.conn, 1, 3)
+		eventually(t, time.Minute, "3 are handled", func() bool { return handled(t, b.conn, 3)() && a.conn.Status().Queued == 0 })
+		check(t, b.conn.channel("x").Unsubscribe())
+		time.Sleep(5 * time.Hour)
+		check(t, a.conn.channel("y").SendMessage("kept"))
+		time.Sleep(10 * 24 * time.Hour)
+		if dead := setAside(t, a.conn); len(dead) != 0 {
+			t.Errorf("dead letters are %+v", dead)
+		}
+		if _, deleted := streamOfX(t, a.conn); deleted != 3 {
+			t.Errorf("%d of 3 messages were deleted", deleted)
+		}
+		log, err := a.conn.st.ReadLog(0, 1<<20)
+		check(t, err)
+		if len(log) != 1 {
+			t.Errorf("%d blocks are kept, want that of y", len(log))
+		}
+	})
+}
+
+// TestManyDomains: a peer that makes up ordering domains does not fill the node with goroutines.
+func TestManyDomains(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := newSimNode(t, bus.NewNetwork(1), "a", nil)
+		a.start()
+		defer a.stop()
+		a.conn.loop.call(func() {
+			p := a.conn.loop.peer("hostile")
+			for n := range uint64(3 * maxDomains) {
+				p.onOpen(&wire.Open{ID: wire.LinkID{Run: 1, Number: n + 1}, Domain: domainChannel + strconv.Itoa(int(n)), Lineage: []wire.RunStart{{Run: 1, First: 1}}}, time.Now())
+			}
+			if len(p.domains) > maxDomains {
+				t.Errorf("%d domains", len(p.domains))
+			}
+		})
+	})
 }
