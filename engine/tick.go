@@ -100,14 +100,11 @@ func (c *Connection) tickOnce(b *boundHandler, attempt int) error {
 	u.done = func(err error) {
 		if err == nil {
 			u.committed()
+			c.count.accepted.Add(int64(len(u.records)))
 		}
 		committed <- err
 	}
-	u.stage()
 	err := c.commit.add(u)
-	if err != nil {
-		u.unstage()
-	}
 	unlock()
 	if err != nil {
 		return err
