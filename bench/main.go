@@ -35,7 +35,7 @@ func main() {
 	}
 	o := options{}
 	only := flag.String("systems", "", "regular expression of the systems to measure")
-	parts := flag.String("parts", "", "regular expression of the parts to measure: rates, recovery, fanout, traffic, footprint, syncs")
+	parts := flag.String("parts", "", "regular expression of the parts to measure: rates, recovery, fanout, traffic, syncs, fleet, footprint")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds, each of which takes every system once")
 	flag.IntVar(&o.messages, "messages", 200_000, "messages at full speed; a twentieth for what fsyncs each")
 	flag.IntVar(&o.backlog, "backlog", 100_000, "messages accepted during the outage; a twentieth for what fsyncs each")
@@ -93,6 +93,7 @@ type results struct {
 	footprints []footprint
 	slowSyncs  map[string]syncs
 	fastSyncs  map[string]syncs
+	fleets     []fleet
 }
 
 // measure takes every part in turn, alternating systems within it.
@@ -113,13 +114,13 @@ func measure(o options, t tools) (*results, error) {
 		f      func(system) error
 	}{
 		{"rates", o.rounds, func(s system) error { return keep(r.rates, s)(measureRates(t, s, o.messages)) }},
-		{"recovery", min(o.rounds, 3), func(s system) error {
+		{"recovery", max(1, o.rounds/2), func(s system) error {
 			if !s.edge {
 				return nil
 			}
 			return keep(r.recovery, s)(measureRecovery(t, s, o.backlog, o.outage))
 		}},
-		{"fanout", min(o.rounds, 3), func(s system) error { return r.fan(t, s) }},
+		{"fanout", max(1, o.rounds/2), func(s system) error { return r.fan(t, s) }},
 		{"traffic", 1, func(s system) error { return keep(r.traffic, s)(measureTraffic(t, s, o.messages/4)) }},
 		{"syncs", 1, func(s system) error { return r.count(t, s) }},
 	} {
@@ -137,6 +138,16 @@ func measure(o options, t tools) (*results, error) {
 		}
 	}
 	var err error
+	for _, nodes := range []int{25, 100} {
+		if o.parts.MatchString("fleet") {
+			f, err := measureFleet(t, nodes, 20*time.Second, time.Minute)
+			if err != nil {
+				return nil, fmt.Errorf("fleet of %d: %w", nodes, err)
+			}
+			r.fleets = append(r.fleets, f)
+			log.Printf("fleet of %d", nodes)
+		}
+	}
 	if o.parts.MatchString("footprint") {
 		r.footprints, err = measureFootprints(t, 10*time.Second)
 	}
@@ -175,7 +186,7 @@ func (r *results) count(t tools, s system) (err error) {
 		r.skipped = append(r.skipped, "fsyncs of "+s.name+": strace is not installed")
 		return nil
 	}
-	if r.slowSyncs[s.name], err = measureSyncs(t, s, 100, 10); err != nil {
+	if r.slowSyncs[s.name], err = measureSyncs(t, s, 50, 10); err != nil {
 		return err
 	}
 	r.fastSyncs[s.name], err = measureSyncs(t, s, r.options.messages/4, 0)

@@ -7,7 +7,7 @@ import (
 )
 
 // orderTimeout is generous: it only keeps a run from hanging.
-const orderTimeout = 300.0
+const orderTimeout = 120.0
 
 // transfer sends n messages as s is told to and returns what both sides saw. do is "burst" or "pace".
 func (s *setup) transfer(send order, detail string) (sent, received answer, err error) {

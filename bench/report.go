@@ -25,6 +25,7 @@ func (r *results) markdown(out io.Writer) error {
 	r.recoveryTable(w)
 	r.fanOutTable(w)
 	r.trafficTable(w)
+	r.fleetTable(w)
 	r.diskTables(w)
 	for i, s := range r.skipped {
 		if i == 0 {

@@ -162,13 +162,16 @@ func (w *sendWorker) pace(ctx context.Context, o order, a *answer) error {
 // single is Window callers, each of which sends one message and waits for its acceptance before the next.
 func (w *sendWorker) single(ctx context.Context, o order, a *answer) error {
 	var group sync.WaitGroup
+	var mu sync.Mutex // of the readings
 	var left atomic.Int64
 	left.Store(int64(o.N))
 	errs := make([]error, o.Window)
 	for c := range o.Window {
-		content := w.readings.next()
 		group.Go(func() {
 			for left.Add(-1) >= 0 && errs[c] == nil {
+				mu.Lock()
+				content := w.readings.next()
+				mu.Unlock()
 				wait, err := w.s.send(content)
 				if err == nil {
 					err = wait(ctx)

@@ -88,7 +88,8 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 	if am.HasPos {
 		at = am.Pos // the receiver's word, also when it is less than the cursor: its effects were rolled back too
 	}
-	if acked, _ := c.ledger.cursor(m); at == acked && am.Domain == m.domain && a.StoreID == m.storeID && p.members[am.ID] == m {
+	acked, covered := c.ledger.cursor(m)
+	if at == acked && am.Domain == m.domain && a.StoreID == m.storeID && p.members[am.ID] == m {
 		return m, nil
 	}
 	m.domain, m.storeID = am.Domain, a.StoreID
@@ -98,6 +99,9 @@ func (o *outLink) admit(a *wire.Accept, am *wire.Member) (*member, error) {
 	}
 	fresh := p.members[am.ID] == nil
 	c.ledger.move(m, at, count)
+	if !fresh && at > acked {
+		c.count.delivered.Add(count - covered) // their acks were lost with the link before this one
+	}
 	if err := p.save(m); err != nil {
 		return nil, err
 	}

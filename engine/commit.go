@@ -15,6 +15,8 @@ const (
 	maxCommitUnits = 8192
 	maxCommitBytes = 8 << 20
 	blockBytes     = 48 << 10
+
+	maxWaitingBytes = 4 * maxCommitBytes // of what waits for its commit, beyond which senders and domains wait
 )
 
 // errDiscarded tells a domain that what it handled was thrown away with a failed commit: it must be handled again.
@@ -57,7 +59,7 @@ type advance struct {
 type committer struct {
 	st          *store.Store
 	tail        *tail
-	compress    bool
+	packer      packer // committer's goroutine only
 	wall        func() time.Time
 	appended    func(blocks []*block)       // counts what a commit appended, before the senders are answered
 	grew        func(blocks []*block)       // wakes the links, after the tail has the blocks; nil means all of them
@@ -84,7 +86,7 @@ type committer struct {
 }
 
 func newCommitter(st *store.Store, t *tail, next int64, compress bool, wall func() time.Time) *committer {
-	c := &committer{st: st, tail: t, nextSeq: next, compress: compress, wall: wall, wake: make(chan struct{}, 1), finished: make(chan struct{})}
+	c := &committer{st: st, tail: t, nextSeq: next, packer: packer{compress: compress}, wall: wall, wake: make(chan struct{}, 1), finished: make(chan struct{})}
 	c.room = sync.NewCond(&c.mu)
 	c.healthy = make(chan struct{})
 	close(c.healthy)
@@ -94,7 +96,7 @@ func newCommitter(st *store.Store, t *tail, next int64, compress bool, wall func
 // add queues a unit. It fails only after close, and waits while more than some commits' worth is queued.
 func (c *committer) add(u *unit) error {
 	c.mu.Lock()
-	for !c.closed && u.handled == nil && c.bytes > 4*maxCommitBytes {
+	for !c.closed && u.handled == nil && c.bytes > maxWaitingBytes {
 		c.room.Wait()
 	}
 	if c.closed {
@@ -114,6 +116,15 @@ func (c *committer) add(u *unit) error {
 	default:
 	}
 	return nil
+}
+
+// waitForRoom waits while too much waits for its commit: handlers must not outrun the disk.
+func (c *committer) waitForRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && c.bytes > maxWaitingBytes {
+		c.room.Wait()
+	}
 }
 
 // state returns the epoch that a handler's run belongs to, and a channel that is closed while storage works.
@@ -370,7 +381,7 @@ func (c *committer) build(units []*unit) (*store.Batch, []*block, int64) {
 	size := 0
 	cut := func() {
 		if len(recs) > 0 {
-			blocks = append(blocks, newBlock(recs, c.compress))
+			blocks = append(blocks, newBlock(recs, &c.packer))
 			recs, size = nil, 0
 		}
 	}

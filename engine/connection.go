@@ -288,7 +288,12 @@ func (c *Connection) setTrouble(kind, text string) {
 // commitNow commits a unit and waits for it.
 func (c *Connection) commitNow(u *unit) error {
 	done := make(chan error, 1)
-	u.done = func(err error) { done <- err }
+	u.done = func(err error) {
+		if err == nil {
+			u.committed()
+		}
+		done <- err
+	}
 	if err := c.commit.add(u); err != nil {
 		return err
 	}

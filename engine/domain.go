@@ -154,6 +154,7 @@ func (d *domain) run() {
 			}
 			continue
 		}
+		d.c.commit.waitForRoom()
 		if epoch, ok := d.storageWorks(); ok {
 			d.handle(it, epoch)
 		}

@@ -131,12 +131,11 @@ func ExampleChannel_SendMessage() {
 	// Urgent message
 }
 
+func init() { time.Local = time.UTC } // so that times print the same everywhere
+
 func ExampleChannel_OnMessage_fields() {
 	network := startNetwork()
 	defer network.stop()
-	local := time.Local
-	time.Local = time.UTC
-	defer func() { time.Local = local }()
 	type User struct {
 		Username string `json:"username"`
 		Name     string `json:"name"`

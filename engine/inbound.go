@@ -129,6 +129,7 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 		return // the sender asks again
 	}
 	p.in[f.Domain], d.link = in, in
+	p.online, p.heard = true, now // whoever opens a link is there: a reply need not wait for its presence
 	p.answer(in.accept)
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -198,7 +199,6 @@ func (l *loop) listen() error {
 		}{
 			{p + "data." + me + ".*", l.onData},
 			{p + "ack." + me + ".*", l.onAck},
-			{p + c.cfg.DiscoveryChannel + ".*", l.onDiscover},
 		} {
 			if err == nil {
 				err = l.subscribe(s.subject, lastToken, s.handle)
@@ -208,7 +208,7 @@ func (l *loop) listen() error {
 			err = l.subscribe(p+c.cfg.ManagementChannel+".*."+me, tokenBeforeLast, c.manager.onCommand)
 		}
 		if err == nil && c.cfg.Observe {
-			err = l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence)
+			err = errors.Join(l.subscribe(p+c.cfg.KeepaliveChannel+".*", lastToken, l.onPresence), l.listenForQuestions())
 		}
 		if !c.cfg.Observe {
 			for _, node := range c.ledger.addressees() {

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,17 +53,21 @@ type Message struct {
 
 	token *attemptToken
 	reply func(content []byte) error
+	hops  uint8 // how often it was derived from another
 }
 
 func newMessage(run uint64, sender string, r *wire.Record, attempt int) *Message {
 	m := &Message{ID: MessageID{run, r.Seq}, Channel: r.Channel, Sender: sender, CreatedAt: time.Unix(0, r.Created),
-		Data: r.Content, Headers: make(map[string]string, len(r.Headers)), Attempt: attempt}
+		Data: r.Content, Headers: make(map[string]string, len(r.Headers)), Attempt: attempt, hops: r.Hops}
 	for _, h := range r.Headers {
 		m.Headers[h.Key] = h.Value
 	}
 	m.InReplyTo = m.Headers[headInReplyTo]
 	return m
 }
+
+// derived is the hop count of what is sent on account of a message with this one.
+func derived(hops uint8) uint8 { return min(hops, math.MaxUint8-1) + 1 }
 
 // Ack says that the message is done. The sender hears of it once that is on this node's disk.
 // It returns ErrStale after ACKTimeout or a second answer: the message will be, or was, handled by another attempt.

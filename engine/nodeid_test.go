@@ -25,8 +25,9 @@ func TestIDPath(t *testing.T) {
 }
 
 // anonymous starts a node without an id in dir.
-func anonymous(dir string) (*Connection, error) {
+func anonymous(t *testing.T, dir string) (*Connection, error) {
 	cfg := DefaultConfig()
+	cfg.Logger = testLogger(t)
 	cfg.StoragePath = filepath.Join(dir, "rmds-{nodeID}.db")
 	net := bus.NewNetwork(1)
 	cfg.bus = func(c *Config) (busLink, error) { return net.Connect(c.NodeID), nil }
@@ -37,7 +38,7 @@ func anonymous(dir string) (*Connection, error) {
 // all, that two nodes of one directory do not share it, and that a damaged file is no reason to become somebody else.
 func TestGeneratedNodeID(t *testing.T) {
 	dir := t.TempDir()
-	first, err := anonymous(dir)
+	first, err := anonymous(t, dir)
 	check(t, err)
 	id := first.NodeID()
 	if CheckNodeID(id) != nil || !strings.HasPrefix(id, "node-") {
@@ -46,13 +47,13 @@ func TestGeneratedNodeID(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "rmds-"+id+".db")); err != nil {
 		t.Error(err)
 	}
-	if second, err := anonymous(dir); err == nil {
+	if second, err := anonymous(t, dir); err == nil {
 		t.Errorf("a second node in the directory is %s", second.NodeID())
 		check(t, second.Close())
 	}
 	check(t, first.Close())
 
-	again, err := anonymous(dir)
+	again, err := anonymous(t, dir)
 	check(t, err)
 	if again.NodeID() != id {
 		t.Errorf("after a restart the node is %s, it was %s", again.NodeID(), id)
@@ -60,7 +61,7 @@ func TestGeneratedNodeID(t *testing.T) {
 	check(t, again.Close())
 
 	check(t, os.WriteFile(filepath.Join(dir, "rmds-node.id"), make([]byte, 22), 0o600))
-	if _, err = anonymous(dir); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), "rmds-node.id") {
+	if _, err = anonymous(t, dir); !errors.Is(err, ErrBadName) || !strings.Contains(err.Error(), "rmds-node.id") {
 		t.Errorf("with a damaged file: %v", err)
 	}
 }

@@ -153,7 +153,7 @@ func (p *peer) open(domain string, now time.Time) {
 func (l *loop) owed(k streamKey) {
 	if k.to != "" {
 		p := l.peer(k.to)
-		if !l.c.cfg.Observe && !p.online {
+		if !l.c.cfg.Observe {
 			l.watch(k.to)
 		}
 		p.openNeeded(time.Now())

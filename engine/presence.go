@@ -14,7 +14,7 @@ func (l *loop) housekeep(now time.Time) {
 		l.announceNow(now)
 	}
 	if !l.discoverAt.IsZero() && !l.discoverAt.After(now) {
-		l.discover(now)
+		l.discoverMissing(now)
 	}
 	for _, p := range l.peers {
 		if p.online && l.connected && now.Sub(p.heard) > l.c.cfg.NodeOfflineTimeout && now.Sub(l.since) > l.c.cfg.NodeOfflineTimeout {
@@ -86,24 +86,56 @@ func (l *loop) ownMembers() ([]wire.Member, error) {
 	return members, nil
 }
 
-// discover asks who is there. Readers answer with their presence.
-func (l *loop) discover(now time.Time) {
+// discover asks who reads the channels that this node writes; readers answer with their presence. A node that observes asks
+// everybody.
+func (l *loop) discover(now time.Time) { l.ask(now, func(string) bool { return true }) }
+
+// discoverMissing is discover for the channels that no reader was heard of: the presence of the others is enough. Nodes
+// that all asked all the time would cost a fleet traffic that grows with its square.
+func (l *loop) discoverMissing(now time.Time) {
+	l.ask(now, func(channel string) bool {
+		for _, p := range l.peers {
+			if _, reads := p.reads[channel]; reads && p.online {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (l *loop) ask(now time.Time, about func(channel string) bool) {
 	l.discoverAt = now.Add(l.c.cfg.DiscoveryBroadcastInterval)
 	d := &wire.Discover{}
-	l.c.mu.RLock()
-	for name, ch := range l.c.channels {
-		if ch.role.writes() {
-			d.Channels = append(d.Channels, name)
+	if !l.c.cfg.Observe {
+		l.c.mu.RLock()
+		for name, ch := range l.c.channels {
+			if ch.role.writes() && about(name) {
+				d.Channels = append(d.Channels, name)
+			}
+		}
+		l.c.mu.RUnlock()
+		if len(d.Channels) == 0 {
+			return
 		}
 	}
-	l.c.mu.RUnlock()
 	l.publish(l.c.cfg.NATSPrefix+l.c.cfg.DiscoveryChannel+"."+l.c.cfg.NodeID, d)
 }
 
 func (l *loop) onDiscover(from string, f wire.Frame) {
-	if _, ok := f.(*wire.Discover); ok && from != l.c.cfg.NodeID {
+	if d, ok := f.(*wire.Discover); ok && from != l.c.cfg.NodeID && (len(d.Channels) == 0 || l.readsOneOf(d.Channels)) {
 		l.announce(time.Now())
 	}
+}
+
+func (l *loop) readsOneOf(channels []string) bool {
+	l.c.mu.RLock()
+	defer l.c.mu.RUnlock()
+	for _, name := range channels {
+		if ch := l.c.channels[name]; ch != nil && ch.role.reads() {
+			return true
+		}
+	}
+	return false
 }
 
 // onPresence learns of a node. Presence is a hint to open links; what is owed to whom, the accept decides (P7).
@@ -158,6 +190,11 @@ func (l *loop) channelsChanged(ch *Channel) {
 	l.post(func() {
 		now := time.Now()
 		l.listenForReaders(ch)
+		if ch.role.reads() {
+			if err := l.listenForQuestions(); err != nil {
+				l.c.emit(Event{Kind: "bus_error", Channel: ch.name, Text: err.Error()})
+			}
+		}
 		for _, p := range l.peers {
 			for _, in := range p.in {
 				in.reset("memberships changed") // P8: what is owed has changed
@@ -174,6 +211,11 @@ func (l *loop) channelsChanged(ch *Channel) {
 			l.discover(now)
 		}
 	})
+}
+
+// listenForQuestions hears who asks for readers. Nodes that only write have no answer, and need not hear the whole fleet.
+func (l *loop) listenForQuestions() error {
+	return l.subscribe(l.c.cfg.NATSPrefix+l.c.cfg.DiscoveryChannel+".*", lastToken, l.onDiscover)
 }
 
 // listenForReaders hears the presence of a written channel's readers.

@@ -406,3 +406,65 @@ func TestTTLReceiverClock(t *testing.T) {
 		eventually(t, 10*time.Second, "all are handled", handled(t, b.conn, 3))
 	})
 }
+
+// TestP17RepliesToReplies: two OnMessage functions that answer each other end as a dead letter.
+func TestP17RepliesToReplies(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var n atomic.Int64
+		echo := func(c *Connection) {
+			check(t, c.Join("x", RW).OnMessage(func(m *Message) {
+				n.Add(1)
+				check(t, m.Reply("again"))
+				check(t, m.Ack())
+			}))
+		}
+		_, a, b := pair(t, echo, echo)
+		sendRange(t, a.conn, 1, 1)
+		time.Sleep(time.Minute)
+		if got := n.Load(); got > maxHops+2 {
+			t.Errorf("%d messages were handled", got)
+		}
+		if dead := append(setAside(t, a.conn), setAside(t, b.conn)...); len(dead) != 1 || dead[0].Reason != "hop_limit" {
+			t.Errorf("dead letters are %+v", dead)
+		}
+	})
+}
+
+// TestHandlersWaitForDisk: a handler whose output outruns the disk waits, and does not fill the memory.
+func TestHandlersWaitForDisk(t *testing.T) {
+	net := bus.NewNetwork(1)
+	hold := make(chan struct{})
+	var stuck atomic.Bool
+	a := newSimNode(t, net, "a", writeX)
+	b := newSimNode(t, net, "b", func(c *Connection) {
+		check(t, c.Join("x", ReadOnly).Handle(&Handler{Name: "h", Func: func(_ context.Context, tx *Tx, _ *Message) error {
+			stuck.Store(true)
+			return tx.Set("k", make([]byte, 1<<20))
+		}}))
+	})
+	b.cfg = func(c *Config) {
+		c.Fault = func(op string) error {
+			if op == "Commit" && stuck.Load() {
+				<-hold
+			}
+			return nil
+		}
+	}
+	a.start()
+	b.start()
+	time.Sleep(200 * time.Millisecond)
+	for n := range 200 {
+		a.conn.channel("x").SendAsync(strconv.Itoa(n))
+	}
+	time.Sleep(time.Second)
+	c := b.conn.commit
+	c.mu.Lock()
+	waiting := c.bytes
+	c.mu.Unlock()
+	close(hold)
+	if waiting > maxWaitingBytes+2<<20 {
+		t.Errorf("%d bytes wait for their commit", waiting)
+	}
+	a.stop()
+	b.stop()
+}

@@ -15,6 +15,7 @@ type sendOptions struct {
 	ttl     *time.Duration
 	to      string
 	headers []wire.Header
+	hops    uint8
 	onID    func(MessageID) // before the message can travel
 }
 
@@ -128,7 +129,7 @@ func (c *Connection) accept(p *Pending, channel string, content []byte, o *sendO
 		return fmt.Errorf("%w: node %s gets nothing on channel %s", ErrKicked, o.to, channel)
 	}
 	r := &p.record[0]
-	*r = wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Headers: o.headers, Content: content}
+	*r = wire.Record{Channel: channel, To: o.to, Created: c.wall().UnixNano(), TTL: int64(ttl), Hops: o.hops, Headers: o.headers, Content: content}
 	size := recordSize(r)
 	if int64(size) > c.cfg.MaxMessageBytes {
 		return fmt.Errorf("%w: %d bytes with headers, at most %d (MaxMessageBytes): split it", ErrMessageTooLarge, size, c.cfg.MaxMessageBytes)
@@ -165,7 +166,12 @@ func (c *Connection) accept(p *Pending, channel string, content []byte, o *sendO
 // reply sends an answer of an OnMessage function.
 func (c *Connection) reply(m *Message, content []byte) error {
 	p := &Pending{done: make(chan struct{})}
-	o := &sendOptions{to: m.Sender, headers: []wire.Header{{Key: headInReplyTo, Value: m.ID.String()}}}
+	o := &sendOptions{to: m.Sender, hops: derived(m.hops), headers: []wire.Header{{Key: headInReplyTo, Value: m.ID.String()}}}
+	if o.hops > maxHops { // two nodes that answer each other (P17)
+		u := &unit{}
+		u.looped(c, &wire.Record{Channel: m.Channel, To: m.Sender, Created: c.wall().UnixNano(), Headers: o.headers, Content: content}, m, o.hops, "")
+		return c.commitNow(u)
+	}
 	if err := c.accept(p, m.Channel, content, o); err != nil {
 		return err
 	}

@@ -112,6 +112,9 @@ func (c *Connection) Status() Status {
 	return s
 }
 
+// Ping returns when the loop that owns the links has answered, for a watchdog. It does not touch the disk.
+func (c *Connection) Ping() { c.loop.call(func() {}) }
+
 func (p *peer) status() PeerStatus {
 	ps := PeerStatus{Node: p.node, Online: p.online, LastHeard: p.heard, State: p.state}
 	for _, m := range p.members {

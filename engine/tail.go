@@ -26,10 +26,9 @@ func recordSize(r *wire.Record) int {
 	return n
 }
 
-func newBlock(recs []wire.Record, compress bool) *block {
-	raw := wire.AppendBlock(make([]byte, 0, 64<<10), recs)
-	return &block{first: recs[0].Seq, last: recs[len(recs)-1].Seq, recs: recs, body: wire.Pack(nil, raw, compress), raw: len(raw),
-		streams: streamParts(recs)}
+func newBlock(recs []wire.Record, p *packer) *block {
+	body := p.pack(recs)
+	return &block{first: recs[0].Seq, last: recs[len(recs)-1].Seq, recs: recs, body: body, raw: body.RawLen, streams: streamParts(recs)}
 }
 
 // streamParts counts the records of each stream, in order of appearance.

@@ -61,7 +61,7 @@ func (t *taker) run(c *Connection, m *Message, rec *wire.Record, epoch uint64) (
 	}
 	for _, b := range t.handlers {
 		b.forget(epoch)
-		tx := &Tx{conn: c, kv: b.kv, sends: b.h.Sends, msg: rec, run: m.ID.Run, from: m.Sender, hops: rec.Hops + 1, now: c.wall().UnixNano()}
+		tx := &Tx{conn: c, kv: b.kv, sends: b.h.Sends, msg: rec, run: m.ID.Run, from: m.Sender, hops: derived(rec.Hops), now: c.wall().UnixNano()}
 		began := time.Now()
 		err := runHandler(c.ctx, b.h, tx, m)
 		b.figures.ran(time.Since(began), verdict{err}, c.wall())

@@ -17,6 +17,9 @@ type kvWrites struct {
 func (u *unit) merge(c *Connection, tx *Tx, m *Message) {
 	if w := tx.writes.take(); len(w) > 0 {
 		u.kv = append(u.kv, kvWrites{tx.kv, w})
+		for i := range w {
+			u.bytes += len(w[i].Key) + len(w[i].Value)
+		}
 	}
 	u.bytes += tx.bytes
 	if tx.hops <= maxHops {
@@ -24,15 +27,19 @@ func (u *unit) merge(c *Connection, tx *Tx, m *Message) {
 		return
 	}
 	for i := range tx.records {
-		r := &tx.records[i]
-		detail := fmt.Sprintf("derived from %s over %d handlers", m.ID, tx.hops)
-		u.dead = append(u.dead, store.Dead{At: tx.now, Side: "sender", Sender: c.cfg.NodeID, Run: c.run, Channel: r.Channel, ToNode: r.To,
-			Reason: "hop_limit", Detail: detail, Handler: tx.kv.name, Created: r.Created, Headers: encodeHeaders(r.Headers), Content: r.Content})
-		u.tell = append(u.tell, func() {
-			c.count.dead.Add("hop_limit", 1)
-			c.emit(Event{Kind: "dead_letter", Channel: r.Channel, Text: "hop_limit: " + detail})
-		})
+		u.looped(c, &tx.records[i], m, tx.hops, tx.kv.name)
 	}
+}
+
+// looped sets a record aside that was derived too often.
+func (u *unit) looped(c *Connection, r *wire.Record, m *Message, hops uint8, handler string) {
+	detail := fmt.Sprintf("derived from %s over %d handlers", m.ID, hops)
+	u.dead = append(u.dead, store.Dead{At: c.wall().UnixNano(), Side: "sender", Sender: c.cfg.NodeID, Run: c.run, Channel: r.Channel, ToNode: r.To,
+		Reason: "hop_limit", Detail: detail, Handler: handler, Created: r.Created, Headers: encodeHeaders(r.Headers), Content: r.Content})
+	u.tell = append(u.tell, func() {
+		c.count.dead.Add("hop_limit", 1)
+		c.emit(Event{Kind: "dead_letter", Channel: r.Channel, Text: "hop_limit: " + detail})
+	})
 }
 
 // stage shows the unit's writes to the runs that follow, before their commit.

@@ -180,7 +180,7 @@ func TestWebPage(t *testing.T) {
 
 	// A reload has the history; the same document has lived through all of it so far.
 	page.Wait(`window.sameDocument`)
-	page.Eval(`location.reload()`, nil)
+	page.Reload()
 	page.Wait(`!window.sameDocument && document.querySelector("#chart-waiting .outage")`)
 	page.Wait(`document.querySelectorAll("#dead details").length === 1`)
 

@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -125,8 +126,16 @@ func (b *Browser) read(out *os.File) {
 	}
 }
 
-// call calls a method and decodes its result.
+// call calls a method and decodes its result. It ends the test if the method fails.
 func (b *Browser) call(session, method string, params, result any) {
+	b.t.Helper()
+	if err := b.try(session, method, params, result); err != nil {
+		b.t.Fatalf("chromium: %s: %v", method, err)
+	}
+}
+
+// try calls a method and decodes its result. The error is Chromium's; trouble with Chromium itself ends the test.
+func (b *Browser) try(session, method string, params, result any) error {
 	b.t.Helper()
 	answered := make(chan message, 1)
 	b.mu.Lock()
@@ -144,18 +153,17 @@ func (b *Browser) call(session, method string, params, result any) {
 	select {
 	case m := <-answered:
 		if m.Error != nil {
-			b.t.Fatalf("chromium: %s: %s", method, m.Error.Message)
+			return errors.New(m.Error.Message)
 		}
 		if result != nil {
-			if err := json.Unmarshal(m.Result, result); err != nil {
-				b.t.Fatalf("chromium: %s: %v", method, err)
-			}
+			return json.Unmarshal(m.Result, result)
 		}
 	case <-b.end:
 		b.t.Fatalf("chromium has ended during %s", method)
 	case <-time.After(deadline):
 		b.t.Fatalf("chromium does not answer %s", method)
 	}
+	return nil
 }
 
 // params makes the parameters of a call.

@@ -3,6 +3,8 @@ package chromium
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -48,17 +50,21 @@ func (p *Page) call(method string, in, out any) {
 func (p *Page) event(method string, raw json.RawMessage) {
 	var e struct {
 		Details exception `json:"exceptionDetails"`
+		Type    string    // of a call to console
+		Args    []struct{ Value, Description string }
 		Entry   struct {
 			Source, Level, Text, URL string
 		} `json:"entry"`
 	}
-	_ = json.Unmarshal(raw, &e) // an event of another form is none of these
+	_ = json.Unmarshal(raw, &e) // what does not fit stays empty
 	fault := ""
 	switch {
 	case method == "Runtime.exceptionThrown":
 		fault = e.Details.String()
 	case method == "Log.entryAdded" && e.Entry.Level == "error" && e.Entry.Source != "network":
 		fault = e.Entry.Source + ": " + e.Entry.Text + " " + e.Entry.URL
+	case method == "Runtime.consoleAPICalled" && e.Type == "error":
+		fault = fmt.Sprintf("console: %+v", e.Args)
 	default:
 		return
 	}
@@ -78,36 +84,51 @@ func (p *Page) Faults() []string {
 // Eval evaluates JavaScript, waits if that is a promise, and decodes the value into out, which may be nil.
 func (p *Page) Eval(script string, out any) {
 	p.b.t.Helper()
+	if err := p.try(script, out); err != nil {
+		p.b.t.Fatalf("%s: %v", script, err)
+	}
+}
+
+func (p *Page) try(script string, out any) error {
+	p.b.t.Helper()
 	var r struct {
 		Result struct {
 			Value json.RawMessage `json:"value"`
 		} `json:"result"`
 		Details *exception `json:"exceptionDetails"`
 	}
-	p.call("Runtime.evaluate", params{"expression": script, "returnByValue": true, "awaitPromise": true}, &r)
+	in := params{"expression": script, "returnByValue": true, "awaitPromise": true}
+	if err := p.b.try(p.session, "Runtime.evaluate", in, &r); err != nil {
+		return err
+	}
 	if r.Details != nil {
-		p.b.t.Fatalf("%s: %v", script, r.Details)
+		return errors.New(r.Details.String())
 	}
 	if out != nil {
-		if err := json.Unmarshal(r.Result.Value, out); err != nil {
-			p.b.t.Fatalf("%s: %v in %s", script, err, r.Result.Value)
-		}
+		return json.Unmarshal(r.Result.Value, out)
 	}
+	return nil
 }
 
-// Wait waits until a JavaScript expression is true.
+// Reload loads the page again.
+func (p *Page) Reload() {
+	p.b.t.Helper()
+	p.call("Page.reload", nil, nil)
+}
+
+// Wait waits until a JavaScript expression is true. While a page is being loaded it may fail, too.
 func (p *Page) Wait(expression string) {
 	p.b.t.Helper()
 	for end := time.Now().Add(deadline); ; time.Sleep(50 * time.Millisecond) {
 		var yes bool
-		p.Eval("!!("+expression+")", &yes)
-		if yes {
+		err := p.try("!!("+expression+")", &yes)
+		if err == nil && yes {
 			return
 		}
 		if time.Now().After(end) {
 			var text string
 			p.Eval("document.body.innerText", &text)
-			p.b.t.Fatalf("never came true: %s\nfaults: %q\nthe page says:\n%s", expression, p.Faults(), text)
+			p.b.t.Fatalf("never came true: %s (%v)\nfaults: %q\nthe page says:\n%s", expression, err, p.Faults(), text)
 		}
 	}
 }

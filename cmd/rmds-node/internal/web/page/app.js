@@ -85,7 +85,7 @@ function pills(st, now) {
   pill("pill-nats", st.connected ? ["NATS connected", "ok"] : ["NATS not connected", "warn"]);
   pill("pill-live", view.lost ? ["contact lost", "bad"] : ["live", "ok pulse"]);
   const banners = others.map((t) => ({ mood: "bad", text: t }));
-  if (!st.connected) banners.unshift({ mood: "warn", text: `No NATS. That is no loss: what is sent waits on this node's disk, ${plural(st.queued, "message")} now, and goes out in order when NATS is back.` });
+  if (!st.connected) banners.unshift({ mood: "warn", text: `No NATS. That is no loss: what is sent waits on this node's disk${st.queued ? `, ${plural(st.queued, "message")} now,` : ""} and goes out in order when NATS is back.` });
   if (view.lost) banners.unshift({ mood: "bad", text: `This page has had no answer from the node since ${clock(view.answered)}. The figures are the last known ones.` });
   keep($("banners"), banners, (b) => b.mood + b.text.slice(0, 12), (b) => h("p", { class: `banner ${b.mood}` }), (e, b) => set(e, b.text));
   document.body.classList.toggle("stale", view.lost);
@@ -96,15 +96,20 @@ function pill(id, [word, mood]) {
   attr($(id), "class", `pill ${mood}`);
 }
 
+function perSecond(counter) {
+  const r = hist.rate(counter);
+  return r == null ? "–" : `${rate(r)}/s`;
+}
+
 function tiles(st, now) {
   const oldest = Math.max(0, ...st.peers.flatMap((p) => p.readers.map((r) => since(r.oldest, now) ?? 0)));
   const failures = st.handlers.reduce((n, x) => n + x.failed + x.rejected, 0);
   const list = [
     { name: "Waiting", value: count(st.queued), past: hist.queued, kind: "wait", note: st.queued ? "not acknowledged" : "nothing waits", mood: st.queued && !st.connected ? "warn" : "" },
     { name: "Oldest waits", value: oldest ? span(oldest) : "–", past: hist.oldest, kind: "age", note: oldest ? "since it was sent" : "up to date" },
-    { name: "Sent", value: `${rate(hist.rate(hist.accepted))}/s`, past: hist.rates(hist.accepted), kind: "flow", note: `${count(st.accepted)} since start` },
-    { name: "Delivered", value: `${rate(hist.rate(hist.delivered))}/s`, past: hist.rates(hist.delivered), kind: "done", note: `${count(st.delivered)} acknowledged` },
-    { name: "Handled", value: `${rate(hist.rate(hist.handled))}/s`, past: hist.rates(hist.handled), kind: "handle", note: `${count(st.handled)}, ${plural(failures, "failure")}` },
+    { name: "Sent", value: perSecond(hist.accepted), past: hist.rates(hist.accepted), kind: "flow", note: `${count(st.accepted)} since start` },
+    { name: "Delivered", value: perSecond(hist.delivered), past: hist.rates(hist.delivered), kind: "done", note: `${count(st.delivered)} acknowledged` },
+    { name: "Handled", value: perSecond(hist.handled), past: hist.rates(hist.handled), kind: "handle", note: `${count(st.handled)} · ${plural(failures, "failure")}` },
     { name: "Dead letters", value: count(st.dead_kept), past: hist.dead, kind: "dead", note: st.dead ? `${count(st.dead)} since start` : "none since start", mood: st.dead_kept ? "bad" : "" },
     { name: "Database", value: bytes(st.disk_bytes), note: "on this disk" },
   ];
@@ -163,7 +168,11 @@ async function run() {
       view.lost = true;
       if (!view.status) set($("about"), "no answer from the node; trying again");
     }
-    show();
+    try {
+      show();
+    } catch (err) {
+      console.error(err); // a fault of one picture must not end the asking
+    }
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, document.hidden ? 10000 : 1000);
       if (document.hidden) document.addEventListener("visibilitychange", () => { clearTimeout(timer); resolve(); }, { once: true });

@@ -3,25 +3,26 @@
 import { s, attr } from "./dom.js";
 import { count, plural, rate, span } from "./words.js";
 
-const MOST = 8; // nodes on one side; the rest is summed up
+// How many nodes are drawn on one side, on a wide and on a narrow screen; the rest is summed up.
+const MOST = 8, MOST_NARROW = 4;
 
 // sides splits the peers into those that this node gets messages from and those that read its channels. One that does
 // both stands with the readers; replies alone make no reader.
-function sides(peers) {
+function sides(peers, most) {
   const from = [], to = [];
   for (const p of peers) {
     if (p.in && !p.reads) from.push(p);
     else to.push(p);
   }
-  return [fold(from), fold(to)];
+  return [fold(from, most), fold(to, most)];
 }
 
-function fold(list) {
-  if (list.length <= MOST) return list;
+function fold(list, most) {
+  if (list.length <= most) return list;
   const order = [...list].sort((a, b) => b.queued - a.queued || b.flow - a.flow);
-  const rest = order.slice(MOST - 1);
+  const rest = order.slice(most - 1);
   const sum = (f) => rest.reduce((n, p) => n + f(p), 0);
-  return [...order.slice(0, MOST - 1), { node: `${rest.length} more nodes`, online: rest.some((p) => p.online), folded: true, queued: sum((p) => p.queued),
+  return [...order.slice(0, most - 1), { node: `${rest.length} more nodes`, online: rest.some((p) => p.online), folded: true, queued: sum((p) => p.queued),
     flow: sum((p) => p.flow), out: rest.some((p) => p.out), in: rest.some((p) => p.in), outRate: sum((p) => p.outRate), inRate: sum((p) => p.inRate), channels: [], oldest: 0 }];
 }
 
@@ -30,7 +31,7 @@ function fold(list) {
 export function draw(container, self, peers) {
   const width = Math.max(container.clientWidth, 280);
   const tall = width < 640;
-  const [from, to] = sides(peers.map((p) => ({ ...p, flow: p.inRate + p.outRate })));
+  const [from, to] = sides(peers.map((p) => ({ ...p, flow: p.inRate + p.outRate })), tall ? MOST_NARROW : MOST);
   const layout = tall ? stack(width, from, to, self) : spread(width, from, to, self);
   const svg = s("svg", { viewBox: `0 0 ${width} ${layout.height}`, width, height: layout.height, role: "img", "aria-label": tell(self, peers) });
   svg.append(s("defs", null, marker("arrow-flow"), marker("arrow-wait"), marker("arrow-down"), marker("arrow-idle")));
@@ -134,7 +135,9 @@ function line(l, connected) {
     drops.style.animationDelay = `-${performance.now()}ms`; // the picture is drawn anew every second: go on where the last one was
     out.push(drops);
   }
-  if (words.length) out.push(s("text", { class: `t-label ${l.out && l.p.queued > 0 ? st : ""}`, x: l.lx, y: l.ly, "text-anchor": l.anchor ?? "middle" }, words.join(" · ")));
+  const text = words.join(" · ");
+  const x = l.anchor === "end" ? Math.max(l.lx, text.length * 6.9 + 4) : l.lx; // not beyond the left edge
+  if (text) out.push(s("text", { class: `t-label ${l.out && l.p.queued > 0 ? st : ""}`, x, y: l.ly, "text-anchor": l.anchor }, text));
   return out;
 }
 
@@ -154,7 +157,7 @@ function center({ x, y, w, h }, self) {
   const g = s("g", { class: `t-self ${ill ? "warn" : "ok"}`, transform: `translate(${x},${y})` },
     s("rect", { class: "t-halo", x: -6, y: -6, width: w + 12, height: h + 12, rx: 20 }),
     s("rect", { width: w, height: h, rx: 15 }),
-    s("text", { class: "t-name big", x: w / 2, y: 31, "text-anchor": "middle" }, clip(self.node, w / 10)),
+    s("text", { class: "t-name big", x: w / 2, y: 31, "text-anchor": "middle" }, clip(self.node, (w - 24) / 11.5)),
     s("text", { class: "t-sub", x: w / 2, y: 52, "text-anchor": "middle" }, self.connected ? "this node · NATS connected" : "this node · no NATS, storing"));
   self.handlers.slice(0, 4).forEach((hd, i) => {
     const more = i === 3 && self.handlers.length > 4;
