@@ -100,6 +100,7 @@ func (c *Connection) tickOnce(b *boundHandler, attempt int) error {
 	u.done = func(err error) {
 		if err == nil {
 			u.committed()
+			c.count.accepted.Add(int64(len(u.records)))
 		}
 		committed <- err
 	}
