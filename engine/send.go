@@ -185,7 +185,12 @@ func (c *Connection) reply(m *Message, content []byte) error {
 func (ch *Channel) Request(ctx context.Context, to string, v any, opts ...SendOption) (*Message, error) {
 	w := &waiter{c: ch.c, answer: make(chan *Message, 1)}
 	defer w.stop()
-	note := func(o *sendOptions) { o.to, o.onID = to, w.start }
+	note := func(o *sendOptions) {
+		o.onID = w.start
+		if to != "" {
+			o.to = to
+		}
+	}
 	id, err := ch.SendAsync(v, append(opts[:len(opts):len(opts)], note)...).Wait(ctx)
 	if err != nil {
 		return nil, err
