@@ -207,14 +207,24 @@ func (c *Connection) NodeID() string { return c.cfg.NodeID }
 // acknowledged, other nodes are told. It is no leave: what is sent meanwhile waits for the next start. Later calls wait
 // for the first and return its result.
 func (c *Connection) Close() error {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return c.Shutdown(now)
+}
+
+// Shutdown is Close, but handlers that run may finish undisturbed until ctx ends; only then are they told. No handler is
+// started meanwhile.
+func (c *Connection) Shutdown(ctx context.Context) error {
 	c.closing.Do(func() {
 		defer close(c.closed)
 		close(c.stopping)
-		c.cancel()
+		disturb := context.AfterFunc(ctx, c.cancel)
 		<-c.clean.finished
 		<-c.manager.finished
 		c.loop.call(func() {}) // what came before stopping has started its domains; no more start now
 		c.domains.Wait()
+		disturb()
+		c.cancel()
 		c.commit.close()
 		c.loop.stop()
 		c.bus.Close()

@@ -520,3 +520,40 @@ func TestManyDomains(t *testing.T) {
 		})
 	})
 }
+
+// TestShutdown: a handler that runs may finish, until the context ends; its effects count. No other is started.
+func TestShutdown(t *testing.T) {
+	for _, tc := range []struct {
+		patience time.Duration
+		handled  int
+	}{{time.Minute, 1}, {time.Second, 0}} {
+		bubble(t, func(t *testing.T) {
+			net := bus.NewNetwork(1)
+			work := tally("work")
+			slow := &Handler{Name: "work", Func: func(ctx context.Context, tx *Tx, m *Message) error {
+				select {
+				case <-time.After(10 * time.Second):
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				return work.Func(ctx, tx, m)
+			}}
+			a := newSimNode(t, net, "a", writeX)
+			b := newSimNode(t, net, "b", func(c *Connection) { check(t, c.Join("x", ReadOnly).Handle(slow)) })
+			a.start()
+			b.start()
+			sendRange(t, a.conn, 1, 2)
+			time.Sleep(3 * time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), tc.patience)
+			defer cancel()
+			check(t, b.conn.Shutdown(ctx))
+			b.join = nil
+			b.start()
+			if n := kvNumber(t, b.conn, "work", "count/a"); n != tc.handled {
+				t.Errorf("with %v of patience %d were handled, want %d", tc.patience, n, tc.handled)
+			}
+			a.stop()
+			b.stop()
+		})
+	}
+}

@@ -15,6 +15,8 @@ import (
 //	not_handled                     a reader has set aside a message of this node
 //	gap                             messages that another node has sent will never come; the text says which and why
 //	identity_conflict               two running nodes have one name
+//	rollback_detected               a sender's database was put back to an older state
+//	sender_replaced                 a sender has a new database
 //	storage_failed, storage_ok      the disk fails; it works again
 //	command, command_refused        a management command was obeyed, or refused
 //	kicked, unkicked                a node was kicked out, or may come back

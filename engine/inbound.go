@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -185,6 +186,7 @@ func (p *peer) newInLink(f *wire.Open, d *domain, members []wire.Member, now tim
 	if err != nil {
 		return nil, err
 	}
+	p.tellLostRuns(f, rows)
 	meta := c.st.Meta()
 	members = append(members, wire.Member{ID: meta.AddressedMembership, JoinedAt: meta.Created, Domain: domainAddressed})
 	mine := map[string]uint64{}
@@ -202,6 +204,39 @@ func (p *peer) newInLink(f *wire.Open, d *domain, members []wire.Member, now tim
 	in.accept = &wire.Accept{ID: in.id, Domain: f.Domain, StoreID: meta.StoreID, Run: c.run, Version: c.version.Load(), Now: c.wall().UnixNano(),
 		MaxMessage: c.cfg.MaxMessageBytes, Credit: in.r.Credit(), Kicks: c.kicks.sum(), Members: members}
 	return in, nil
+}
+
+// tellLostRuns says, once for each run of the sender, that this node has handled messages of runs that the sender does not
+// know: its database was replaced by a new one, or by an older copy of itself. What those runs had accepted and not
+// delivered is gone.
+func (p *peer) tellLostRuns(f *wire.Open, rows []store.Position) {
+	if p.toldRun == f.ID.Run {
+		return
+	}
+	p.toldRun = f.ID.Run
+	lost := map[uint64]int64{}
+	known := false
+	for _, r := range rows {
+		if descends(f.Lineage, r.Run) {
+			known = true
+		} else {
+			lost[r.Run] = max(lost[r.Run], r.Seq)
+		}
+	}
+	kind, what := "sender_replaced", "has a new database"
+	if known {
+		kind, what = "rollback_detected", "was put back to an older state"
+	}
+	for run, seq := range lost {
+		if p.lostRuns[run] {
+			continue
+		}
+		if p.lostRuns == nil {
+			p.lostRuns = map[uint64]bool{}
+		}
+		p.lostRuns[run] = true
+		p.l.c.emit(Event{Kind: kind, Node: p.node, Text: fmt.Sprintf("%s %s: of its run %s the last message handled here is seq %d; what it had accepted after that is gone", p.node, what, runText(run), seq)})
+	}
 }
 
 // deliver hands what has arrived in order to the domain, each with the position it moves.

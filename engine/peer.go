@@ -21,6 +21,9 @@ type peer struct {
 	silence   time.Duration // that this node was up and connected and did not hear of the peer (P25)
 	silenceAt time.Time     // when silence was last counted
 
+	toldRun  uint64          // the run whose open was last compared with this node's positions
+	lostRuns map[uint64]bool // of the peer, which it knows no more; told
+
 	reads            map[string]wire.Member  // of channels that this node writes, by the peer's word
 	members          map[uint64]*member      // what this node owes it
 	suspended        map[uint64]store.Member // memberships that a kick has ended; they go on if the kick is lifted and the peer still has them

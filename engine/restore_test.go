@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,11 +68,32 @@ func handled(t *testing.T, c *Connection, n int) func() bool {
 	return func() bool { return kvNumber(t, c, "work", "seen/a/"+strconv.Itoa(n)) > 0 }
 }
 
+// eventKinds collects a node's events from its next start on.
+func eventKinds(n *simNode) func() []string {
+	var mu sync.Mutex
+	var list []string
+	n.cfg = func(c *Config) {
+		c.OnEvent = func(e Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			list = append(list, e.Kind)
+		}
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(list)
+	}
+}
+
 // TestP1SenderRestored: a sender comes back from a backup. Its old messages keep their identity and are not handled again,
 // and what it sends from then on is not mistaken for old.
 func TestP1SenderRestored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, a, b := pair(t, writeX, readX(t))
+		b.stop()
+		kinds := eventKinds(b)
+		b.start()
 		sendRange(t, a.conn, 1, 5)
 		eventually(t, time.Minute, "5 are handled", handled(t, b.conn, 5))
 		a.stop()
@@ -85,6 +108,9 @@ func TestP1SenderRestored(t *testing.T) {
 		eventually(t, time.Minute, "20 are handled", handled(t, b.conn, 20))
 		time.Sleep(time.Minute)
 		checkTally(t, b.conn, "work", "a", 20)
+		if got := strings.Join(kinds(), " "); !strings.Contains(got, "rollback_detected") {
+			t.Errorf("events were %s, want rollback_detected", got)
+		}
 		eventually(t, time.Minute, "the queue is empty", func() bool { return a.conn.Status().Queued == 0 })
 	})
 }

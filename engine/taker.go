@@ -96,7 +96,7 @@ func (t *taker) call(c *Connection, m *Message) (v verdict) {
 	select {
 	case v = <-m.token.ch:
 		return v
-	case <-c.stopping:
+	case <-c.ctx.Done():
 		m.token.expire()
 		select {
 		case v = <-m.token.ch: // answered before: that counts
