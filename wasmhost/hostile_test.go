@@ -140,9 +140,7 @@ func TestHostileModules(t *testing.T) {
 	if n := strings.Count(string(document), "\n| ") - 1; n != len(rows) { // but the head
 		t.Errorf("docs/hostile.md has %d rows, the test %d", n, len(rows))
 	}
-	if n := runtime.NumGoroutine(); n > goroutines {
-		t.Errorf("%d goroutines, %d before", n, goroutines)
-	}
+	wantGoroutines(t, goroutines)
 }
 
 // ordeal says what became of a hostile module.

@@ -206,9 +206,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 	heapNow, residentNow, goroutinesNow := memory(t)
 	t.Logf("after %d reloads: heap %d to %d KiB, resident %d to %d KiB, goroutines %d to %d", reloads,
 		heap>>10, heapNow>>10, resident>>10, residentNow>>10, goroutines, goroutinesNow)
-	if goroutinesNow > goroutines {
-		t.Errorf("%d goroutines, %d before", goroutinesNow, goroutines)
-	}
+	wantGoroutines(t, goroutines)
 	if grown := heapNow - heap; grown > 1<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
