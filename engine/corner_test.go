@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -556,4 +558,46 @@ func TestShutdown(t *testing.T) {
 			b.stop()
 		})
 	}
+}
+
+// TestRequestSurvivesRestarts: the reader is off when the request is sent, then the sender is restarted while the answer
+// is on its way. The answer names the request, and goes to the handler of replies, once.
+func TestRequestSurvivesRestarts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := bus.NewNetwork(1)
+		var answered []string
+		var mu sync.Mutex
+		a := newSimNode(t, net, "a", func(c *Connection) {
+			check(t, c.Join("x", WriteOnly).HandleReplies(&Handler{Name: "answers", Func: func(_ context.Context, tx *Tx, m *Message) error {
+				mu.Lock()
+				defer mu.Unlock()
+				answered = append(answered, m.InReplyTo+" "+string(m.Data))
+				return increment(tx, "count")
+			}}))
+		})
+		b := newSimNode(t, net, "b", readX(t))
+		a.start()
+		b.start()
+		sendRange(t, a.conn, 1, 1)
+		eventually(t, time.Minute, "they have met", handled(t, b.conn, 1))
+		b.stop()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := a.conn.channel("x").Request(ctx, "", "2"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a request that nobody can answer: %v", err)
+		}
+		id := MessageID{a.conn.run, a.conn.tail.lastSeq()}.String()
+		a.stop()
+		b.start()
+		a.start()
+		eventually(t, time.Minute, "both are answered", func() bool { return kvNumber(t, a.conn, "answers", "count") == 2 })
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(answered) != 2 || answered[1] != id+" 2" {
+			t.Errorf("answers were %q, want the second for %s", answered, id)
+		}
+		a.stop()
+		b.stop()
+	})
 }
