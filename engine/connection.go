@@ -62,7 +62,7 @@ type Connection struct {
 	channels map[string]*Channel
 	kvs      map[string]*kvStore
 	waiters  map[string]chan *Message   // Requests by the id they wait for an answer to
-	trouble  map[string]string          // what is wrong now, by kind
+	trouble  map[string]trouble         // what is wrong now, by kind
 	handlers map[string]*handlerFigures // by the handlers' names
 }
 
@@ -112,7 +112,7 @@ func New(config *Config, opts ...Option) (*Connection, error) {
 
 func newConnection(cfg Config) *Connection {
 	c := &Connection{cfg: cfg, log: cfg.Logger, wall: cfg.Wall, stopping: make(chan struct{}), closed: make(chan struct{}),
-		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]string{},
+		channels: map[string]*Channel{}, kvs: map[string]*kvStore{}, waiters: map[string]chan *Message{}, trouble: map[string]trouble{},
 		handlers: map[string]*handlerFigures{}}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -271,27 +271,6 @@ func (c *Connection) dropOverlays() {
 	defer c.mu.RUnlock()
 	for _, k := range c.kvs {
 		k.drop()
-	}
-}
-
-func (c *Connection) storageTrouble(err error, again bool) {
-	if again {
-		c.setTrouble("storage", "")
-		c.emit(Event{Kind: "storage_ok", Text: "storage works again"})
-		return
-	}
-	c.setTrouble("storage", err.Error())
-	c.emit(Event{Kind: "storage_failed", Text: err.Error()})
-}
-
-// setTrouble notes what is wrong, for Status; an empty text ends it.
-func (c *Connection) setTrouble(kind, text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if text == "" {
-		delete(c.trouble, kind)
-	} else {
-		c.trouble[kind] = text
 	}
 }
 

@@ -108,8 +108,7 @@ func (p *peer) onOpen(f *wire.Open, now time.Time) {
 			return
 		case in.id.Run != f.ID.Run && !descends(f.Lineage, in.id.Run) && now.Sub(in.heard) < c.cfg.NodeOfflineTimeout:
 			text := "another node of this name is connected (run " + runText(in.id.Run) + "): give one of them an id of its own"
-			c.setTrouble("identity_conflict", p.node+": "+text)
-			c.emit(Event{Kind: "identity_conflict", Node: p.node, Text: text})
+			c.identityConflict(p.node, p.node+": "+text)
 			p.answer(&wire.Refuse{ID: f.ID, Domain: f.Domain, Reason: text})
 			return
 		}

@@ -153,8 +153,7 @@ func (o *outLink) event(e link.SenderEvent, now time.Time) {
 			return
 		}
 		if e.Refused {
-			c.setTrouble("identity_conflict", "node "+o.p.node+" refuses this node: "+e.Reason)
-			c.emit(Event{Kind: "identity_conflict", Node: o.p.node, Text: e.Reason})
+			c.identityConflict(c.cfg.NodeID, "node "+o.p.node+" refuses this node: "+e.Reason)
 			delete(o.p.out, o.domain) // presence will try again
 			return
 		}

@@ -178,8 +178,7 @@ func (l *loop) ownPresence(pr *wire.Presence) {
 		return
 	}
 	text := fmt.Sprintf("another node calls itself %s too (run %016x): stop one of them, or give it an id of its own", l.c.cfg.NodeID, pr.Run)
-	l.c.setTrouble("identity_conflict", text)
-	l.c.emit(Event{Kind: "identity_conflict", Node: l.c.cfg.NodeID, Text: text})
+	l.c.identityConflict(l.c.cfg.NodeID, text)
 }
 
 func (c *Connection) noteVersion() { c.version.Add(1) }

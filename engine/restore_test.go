@@ -243,7 +243,6 @@ func TestClone(t *testing.T) {
 		image()
 		a.path = path
 		clone.start()
-		defer clone.stop()
 		check(t, clone.conn.channel("x").SendMessage("666"))
 		for n := 7; n <= 10; n++ {
 			sendRange(t, a.conn, n, n)
@@ -253,6 +252,13 @@ func TestClone(t *testing.T) {
 		for who, c := range map[string]*Connection{"original": a.conn, "clone": clone.conn, "reader": b.conn} {
 			if s := c.Status(); !slices.ContainsFunc(s.Troubles, func(s string) bool { return len(s) > 17 && s[:17] == "identity_conflict" }) {
 				t.Errorf("%s: troubles are %q, want identity_conflict", who, s.Troubles)
+			}
+		}
+		clone.stop()
+		time.Sleep(time.Minute)
+		for who, c := range map[string]*Connection{"original": a.conn, "reader": b.conn} {
+			if s := c.Status(); s.Health != "ok" {
+				t.Errorf("%s: the clone is gone, and health is %q", who, s.Health)
 			}
 		}
 		if n := kvNumber(t, b.conn, "work", "disorder/a"); n != 0 {

@@ -180,31 +180,6 @@ func (c *Connection) findOldest(node string, r *ReaderStatus) {
 	}
 }
 
-func (c *Connection) troubles() []string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	list := make([]string, 0, len(c.trouble))
-	for kind, text := range c.trouble {
-		list = append(list, kind+": "+text)
-	}
-	slices.Sort(list)
-	return list
-}
-
-// health is what presence says of this node: "ok" or the kind of trouble.
-func (c *Connection) health() string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	kinds := make([]string, 0, len(c.trouble))
-	for kind := range c.trouble {
-		kinds = append(kinds, kind)
-	}
-	if len(kinds) == 0 {
-		return "ok"
-	}
-	return slices.Min(kinds)
-}
-
 func runText(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 // KV reads a handler's key-value store from outside of it.
