@@ -19,7 +19,8 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure messages sent, handled and acknowledged per second between two processes",
 		Long: `bench sends messages from this process to a second one over a nats-server (its own, on loopback, or --server). Each is
-fsynced here before it counts as sent, handled there in a transaction that is fsynced, and acknowledged.`,
+fsynced here before it counts as sent, handled there in a transaction that is fsynced, and acknowledged. Contents are
+random bytes, so that compression gains nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			self, err := os.Executable()

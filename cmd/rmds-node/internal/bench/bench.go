@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,11 +170,11 @@ func measure(ctx context.Context, conn *engine.Connection, o Options) (r Result,
 	if err := latency(ctx, ch, &r); err != nil {
 		return r, err
 	}
-	content := make([]byte, o.Size)
+	pool := noise(o.Size)
 	pending := make([]*engine.Pending, 0, o.Window)
 	begin := time.Now()
 	for n := 0; n < o.Messages; n++ {
-		binary.LittleEndian.PutUint64(content, uint64(n))
+		content := pool[n%(len(pool)-o.Size):][:o.Size]
 		if len(pending) == o.Window {
 			half := o.Window / 2
 			if err := wait(ctx, pending[:half+1]); err != nil {
@@ -199,6 +200,13 @@ func measure(ctx context.Context, conn *engine.Connection, o Options) (r Result,
 	r.Seconds = time.Since(begin).Seconds()
 	r.PerSecond = float64(o.Messages) / r.Seconds
 	return r, nil
+}
+
+// noise returns random bytes to cut contents of a size from: no two alike, and nothing for compression to gain.
+func noise(size int) []byte {
+	pool := make([]byte, 1<<20+size)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(pool) // never fails
+	return pool
 }
 
 func wait(ctx context.Context, pending []*engine.Pending) error {
