@@ -27,6 +27,8 @@ type Config struct {
 	Admin    Admin     `toml:"admin"`
 	Log      Log       `toml:"log"`
 
+	Management Management `toml:"management"`
+
 	file  string
 	index *index
 }
@@ -150,6 +152,11 @@ type Admin struct {
 	Listen       string   `toml:"listen,omitempty"` // where the page, metrics and health are served, host:port; empty: nowhere
 	Hosts        []string `toml:"hosts,omitempty"`  // names that the page may be asked for by
 	ShowPayloads bool     `toml:"show_payloads"`    // the page shows the contents of dead letters
+}
+
+// Management is [management]: whose commands over NATS this node obeys.
+type Management struct {
+	Operators []string `toml:"operators,omitempty"` // public nkeys that may sign kicks and purges; none: nobody
 }
 
 // Log is [log].

@@ -130,6 +130,8 @@ func TestFaults(t *testing.T) {
 		{"log", "[log]\nlevel = \"inof\"\nformat = \"xml\"", []string{"2:9 log.level: did you mean info?", "3:10 log.format: want one of text, json"}},
 		{"socket", "[admin]\nsocket = \"/" + strings.Repeat("s", 110) + "\"", []string{"2:10 admin.socket: at most 103"}},
 		{"web page", "[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"gateway-7.lan\"]\nshow_payloads = true", nil},
+		{"operators", "[management]\noperators = [\"UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4\"]", nil},
+		{"operators, no key", "[management]\noperators = [\"SUAxyz\"]", []string{"2:14 management.operators[0]: is not a public nkey"}},
 		{"web page, bad address", "[admin]\nlisten = \"8222\"\nhosts = [\"http://x\"]", []string{"2:10 admin.listen: for example 127.0.0.1:8222", "3:10 admin.hosts[0]: is not a host name"}},
 		{"web page, nowhere", "[admin]\nshow_payloads = true", []string{"2:17 admin.show_payloads: no effect without admin.listen"}},
 	}

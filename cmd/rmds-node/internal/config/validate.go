@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nats-io/nkeys"
 )
 
 // checker collects the faults of values that are well formed and make no sense.
@@ -35,6 +37,11 @@ func (c *Config) validate() Faults {
 		k.bad("admin.socket", fmt.Sprintf("has %d bytes; a socket's path has at most %d", n, maxSocketPath), "use a shorter directory")
 	}
 	k.web()
+	for i, key := range c.Management.Operators {
+		if !nkeys.IsValidPublicKey(key) {
+			k.bad(fmt.Sprintf("management.operators[%d]", i), fmt.Sprintf("%q is not a public nkey", key), "write the key that starts with U, not the seed that starts with SU")
+		}
+	}
 	return k.faults
 }
 

@@ -37,6 +37,7 @@ func engineConfig(c *config.Config) (*engine.Config, error) {
 	e.ExpiredNodeCleanupInterval = time.Duration(d.ExpiredNodeCleanupInterval)
 	e.ReaderExpiry = time.Duration(d.ReaderExpiry)
 	e.Observe = d.Observe
+	e.Operators = append([]string{}, c.Management.Operators...) // never nil, which would obey whoever NATS lets publish
 
 	var faults config.Faults
 	e.NATS = engine.NATSOptions{

@@ -39,8 +39,9 @@ func TestDefaults(t *testing.T) {
 	want := engine.DefaultConfig()
 	want.NodeID = "box"
 	want.StoragePath = "/var/lib/rmds/rmds-box.db"
-	want.MessageExpiry = 0 // users of a node have outages of days
-	want.Observe = false   // a fleet of nodes need not hear each other
+	want.MessageExpiry = 0      // users of a node have outages of days
+	want.Observe = false        // a fleet of nodes need not hear each other
+	want.Operators = []string{} // nobody manages a node over NATS unless its configuration says who
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the defaults make\n%+v\nwant\n%+v", got, want)
 	}
