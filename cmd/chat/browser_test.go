@@ -233,6 +233,7 @@ func TestBrowser(t *testing.T) {
 		r.wait("document.querySelectorAll('#log p:not(.system)').length >= 7")
 		r.wait("!document.getElementById('state').textContent.includes('away')")
 	}
+	alice.wait("!document.getElementById('state').textContent.includes('waiting')") // the acknowledgements are in
 	alice.enter("/stats")
 	alice.wait("document.getElementById('answer').textContent.includes('Delivered: 21\\nQueued: 0')")
 	bob.enter("Good to be back")
